@@ -1,0 +1,3 @@
+module toe.run/runner
+
+go 1.24

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+const drainPatience = 2 * time.Second // for the tool's last words, should something unkillable still hold the pipes
+
+// live is the life of the container: read what is asked, wait, start the tool, watch it, print its files, leave a
+// summary. It returns the exit code.
+func live(args, environ []string) int {
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	// A log that nobody reads any more must not kill toe-run. Caught, not ignored: ignoring would be inherited by the tool.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+
+	report := summary{V: 1}
+	granted := readPrivileges("/proc")
+	report.UID, report.GID, report.CapEff = granted.uid, granted.gid, granted.capEff
+	report.NoNewPrivs, report.Seccomp = granted.noNewPrivs, granted.seccomp
+	settleIn()
+
+	shown := newConsole(os.Stdout, os.Stderr)
+	s, err := readSettings(environ)
+	var end ending
+	var files []artifact
+	if err == nil {
+		end, files, err = work(s, args, signals, shown)
+	}
+	var no *refusal
+	if errors.As(err, &no) {
+		end = ending{exit: no.exit, reason: no.reason, message: no.message}
+	}
+
+	report.Exit, report.Reason, report.Message, report.Stopped = end.exit, end.reason, end.message, end.stopped
+	report.took(end.seconds)
+	for _, file := range files {
+		report.Files = append(report.Files, describe(file))
+		report.Bytes += file.size
+	}
+	if end.reason != completed {
+		shown.note(end.reason + ": " + end.message)
+	}
+	// Before the files are printed: should that be cut short, the summary is there.
+	report.leave(terminationLog, s.summaryMax)
+	shown.flush()
+	if no == nil && end.reason != artifactTooLarge {
+		if err := frames(os.Stdout, files); err != nil {
+			shown.note("the files could not be printed: " + err.Error())
+			shown.flush()
+		}
+	}
+	return end.exit
+}
+
+// work runs the tool. An error is a refusal: the tool was not started.
+func work(s settings, args []string, signals <-chan os.Signal, shown *console) (ending, []artifact, error) {
+	words, err := splitWords(args)
+	if err != nil {
+		return ending{}, nil, err
+	}
+	if err := makeOutput(s.output); err != nil {
+		return ending{}, nil, err
+	}
+	if err := warmUp(s, signals); err != nil {
+		return ending{}, nil, err
+	}
+	table := processTable{root: "/proc", self: os.Getpid()}
+	values := map[string]string{"{output}": s.output, "{duration}": wholeSeconds(s.duration)}
+	if words.uses("{target.pid}") {
+		pid, err := awaitTarget(table, s, signals)
+		if err != nil {
+			return ending{}, nil, err
+		}
+		values["{target.pid}"] = strconv.Itoa(pid)
+	}
+	command := words.expand(values)
+	path, err := lookUp(command[0], s.toolEnvironment)
+	if err != nil {
+		return ending{}, nil, err
+	}
+
+	most := int64(frameMost)
+	if s.limits.artifactBytes > 0 {
+		most = min(most, s.limits.artifactBytes)
+	}
+	stdout, stderr := &capture{most: most}, &capture{most: most}
+	outRead, outWrite, err := os.Pipe()
+	if err != nil {
+		return ending{}, nil, notExecutable(command[0], err)
+	}
+	errRead, errWrite, err := os.Pipe()
+	if err != nil {
+		return ending{}, nil, notExecutable(command[0], err)
+	}
+	leader, err := start(path, command, s.toolEnvironment, outWrite, errWrite)
+	_ = outWrite.Close()
+	_ = errWrite.Close()
+	if err != nil {
+		return ending{}, nil, err
+	}
+	drained := make(chan bool, 2)
+	go func() { pump(outRead, stdout, shown, shown.stdout); drained <- true }()
+	go func() { pump(errRead, stderr, shown, shown.stderr); drained <- true }()
+
+	end := supervision{
+		settings: s, table: table, signals: signals, most: most,
+		ownEnd:   words.uses("{duration}"),
+		lastWord: func() string { awaitDrained(drained); return stderr.last() },
+		written: func() int64 {
+			return collect(s.output, most, false).total + stdout.size() + stderr.size()
+		},
+	}.watch(leader)
+	awaitDrained(drained)
+
+	found := collect(s.output, most, true)
+	found.add(stdout.artifact("stdout.txt"))
+	found.add(stderr.artifact("stderr.txt"))
+	if found.left > 0 {
+		left := fmt.Sprintf("%d entries of the output directory were left out: %s", found.left, found.because)
+		shown.note(left)
+		end.message += "; " + left
+	}
+	if why := found.tooLarge(most); why != "" {
+		end.exit, end.reason, end.message = exitRefused, artifactTooLarge, why
+	}
+	if end.reason == artifactTooLarge {
+		return end, nil, nil
+	}
+	return end, found.files, nil
+}
+
+// warmUp waits for the warmup to pass, the run's absolute end (nothing is started then) or a signal.
+func warmUp(s settings, signals <-chan os.Signal) error {
+	until := time.Now().Add(s.warmup)
+	for {
+		now := time.Now()
+		if !now.Round(0).Before(s.notAfter) {
+			return refuse(notAfterPassed, "the run's absolute end has passed; the tool was not started")
+		}
+		if !now.Before(until) {
+			select {
+			case received := <-signals:
+				return toldToEnd(received)
+			default:
+				return nil
+			}
+		}
+		select {
+		case received := <-signals:
+			return toldToEnd(received)
+		case <-time.After(min(until.Sub(now), sampleEvery)):
+		}
+	}
+}
+
+func toldToEnd(received os.Signal) *refusal {
+	return &refusal{exit: exitTerminated, reason: terminated,
+		message: "the container was told to end (signal " + received.String() + ") before the tool was started"}
+}
+
+// awaitTarget finds the target's main process, with some patience.
+func awaitTarget(table processTable, s settings, signals <-chan os.Signal) (int, error) {
+	for until := time.Now().Add(targetPatience); ; {
+		if pid, found := table.findTarget(s.containerID); found {
+			return pid, nil
+		}
+		if !time.Now().Before(until) || !time.Now().Round(0).Before(s.notAfter) {
+			return 0, refuse(targetNotFound, "no process of container "+s.container+" is in sight")
+		}
+		select {
+		case received := <-signals:
+			return 0, toldToEnd(received)
+		case <-time.After(targetInterval):
+		}
+	}
+}
+
+// awaitDrained waits for both pumps, once; later calls find the channel closed.
+func awaitDrained(drained chan bool) {
+	patience := time.After(drainPatience)
+	for range cap(drained) {
+		select {
+		case _, open := <-drained:
+			if !open {
+				return
+			}
+		case <-patience:
+			return
+		}
+	}
+	close(drained)
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"bufio"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// privileges is what the kernel says that toe-run, and so its tool, may do.
+type privileges struct {
+	uid, gid   int
+	capEff     string
+	noNewPrivs bool
+	seccomp    int
+}
+
+// readPrivileges reads them from /proc/self/status: what is effective, not what someone asked for.
+func readPrivileges(root string) privileges {
+	p := privileges{uid: os.Geteuid(), gid: os.Getegid()}
+	file, err := os.Open(root + "/self/status")
+	if err != nil {
+		return p
+	}
+	defer file.Close()
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		name, value, _ := strings.Cut(lines.Text(), ":")
+		value = strings.TrimSpace(value)
+		switch name {
+		case "CapEff":
+			p.capEff = value
+		case "NoNewPrivs":
+			p.noNewPrivs = value == "1"
+		case "Seccomp":
+			p.seccomp, _ = strconv.Atoi(value)
+		}
+	}
+	return p
+}
+
+const (
+	prSetDumpable       = 4
+	prSetChildSubreaper = 36
+	memoryAim           = 16 << 20
+)
+
+// settleIn makes toe-run the right kind of neighbour. The order matters: a process that is not dumpable can no longer
+// write its own oom_score_adj unless it is root.
+func settleIn() {
+	// toe-run's own memory counts for the target's pod: collect garbage early rather than grow.
+	debug.SetMemoryLimit(memoryAim)
+	// When memory runs out the tool is to die and not the target. The tool inherits it. A failure is no reason not to run.
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0)
+	// The target runs as the same user: it shall not read toe-run's memory or environment.
+	_, _, _ = syscall.RawSyscall6(syscall.SYS_PRCTL, prSetDumpable, 0, 0, 0, 0, 0)
+	// Orphans of the tool come to toe-run and not to the target's PID 1.
+	_, _, _ = syscall.RawSyscall6(syscall.SYS_PRCTL, prSetChildSubreaper, 1, 0, 0, 0, 0)
+}
