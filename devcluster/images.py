@@ -18,6 +18,8 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+
 # Where the name of an image stands in an OCI archive: containerd's own annotation, and the one that buildah writes.
 NAME_ANNOTATIONS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
@@ -39,11 +41,11 @@ def write(target: Path, name: str, files: Mapping[str, Path], entrypoint: Sequen
     config_descriptor = _blob(blobs, _json(config), "application/vnd.oci.image.config.v1+json")
     manifest = {
         "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "mediaType": MANIFEST_TYPE,
         "config": config_descriptor,
         "layers": [layer_descriptor],
     }
-    manifest_descriptor = _blob(blobs, _json(manifest), manifest["mediaType"])
+    manifest_descriptor = _blob(blobs, _json(manifest), MANIFEST_TYPE)
     annotations = {NAME_ANNOTATIONS[0]: name, NAME_ANNOTATIONS[1]: name.rpartition(":")[2]}
     index = {"schemaVersion": 2, "manifests": [{**manifest_descriptor, "annotations": annotations}]}
     unfinished = target.with_suffix(".unfinished")

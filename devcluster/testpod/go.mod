@@ -1,0 +1,3 @@
+module toe.run/devcluster/testpod
+
+go 1.26
