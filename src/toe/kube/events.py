@@ -5,13 +5,14 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
 import structlog
 
 from toe.api.meta import ObjectReference
+from toe.api.time import format_time
 from toe.errors import ClusterError, NotFoundError, ToeError
 from toe.kube.client import Client
 from toe.kube.resource import EVENTS
@@ -94,7 +95,7 @@ class EventRecorder:
         if same not in self._waiting and len(self._waiting) >= WAITING:
             self.dropped += 1
             return
-        stamp = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        stamp = format_time(now)
         series = self._series.get(same)
         if series is None:
             name = _name(regarding.name, now, same)

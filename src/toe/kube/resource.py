@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from toe.api.meta import ObjectMeta, ObjectReference, Struct
+from toe.api.meta import GROUP, VERSION, ObjectMeta, ObjectReference, Struct
 from toe.api.pod import Pod
+from toe.api.powertool import PowerTool
+from toe.api.powertoolconfig import PowerToolConfig
 from toe.errors import InvalidError
 
 
@@ -103,5 +105,9 @@ class Event(Struct, frozen=True):
 PODS: Resource[Pod] = Resource("", "v1", "pods", "Pod", True, Pod)
 NAMESPACES: Resource[Namespace] = Resource("", "v1", "namespaces", "Namespace", False, Namespace)
 EVENTS: Resource[Event] = Resource("", "v1", "events", "Event", True, Event)
+POWERTOOLS: Resource[PowerTool] = Resource(GROUP, VERSION, "powertools", "PowerTool", True, PowerTool)
+POWERTOOLCONFIGS: Resource[PowerToolConfig] = Resource(
+    GROUP, VERSION, "powertoolconfigs", "PowerToolConfig", True, PowerToolConfig
+)
 
 AnyResource = Resource[Any]
