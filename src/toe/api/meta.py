@@ -5,9 +5,11 @@ Field names are Kubernetes' own in camelCase on the wire and snake_case in Pytho
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+
+from toe.api.schema import entries, items, note, text
 
 GROUP = "codriverlabs.ai.toe.run"
 VERSION = "v1alpha1"
@@ -65,27 +67,33 @@ class Condition(Struct, frozen=True):
     Source: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/ (meta/v1 Condition).
     """
 
-    type: str
-    status: Literal["True", "False", "Unknown"]
-    reason: str
-    message: str = ""
-    last_transition_time: str = ""
-    observed_generation: int = 0
+    type: Annotated[str, text("one word", most=316, least=1)]
+    status: Annotated[Literal["True", "False", "Unknown"], note("whether it holds")]
+    reason: Annotated[str, text("one word", most=1024, least=1)]
+    message: Annotated[str, text("one sentence", most=32768)] = ""
+    last_transition_time: Annotated[str, text("when status last changed", most=32, format="date-time")] = ""
+    observed_generation: Annotated[int, note("generation it speaks of")] = 0
 
 
 class LabelSelectorRequirement(Struct, frozen=True):
     """Is one expression of a label selector."""
 
-    key: str
-    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
-    values: tuple[str, ...] | None = None
+    key: Annotated[str, text("label key", most=317, least=1)]
+    operator: Annotated[Literal["In", "NotIn", "Exists", "DoesNotExist"], note("how the key relates to the values")]
+    values: Annotated[
+        tuple[Annotated[str, text("label value", most=63)], ...] | None, items("for In and NotIn", most=64)
+    ] = None
 
 
 class LabelSelector(Struct, frozen=True):
     """Selects objects by labels: every entry and every expression must hold."""
 
-    match_labels: dict[str, str] | None = None
-    match_expressions: tuple[LabelSelectorRequirement, ...] | None = None
+    match_labels: Annotated[
+        dict[str, Annotated[str, text("label value", most=63)]] | None, entries("labels that must be there", most=64)
+    ] = None
+    match_expressions: Annotated[
+        tuple[LabelSelectorRequirement, ...] | None, items("expressions that must hold", most=64)
+    ] = None
 
     def matches(self, labels: Mapping[str, str] | None) -> bool:
         """Tells whether ``labels`` satisfy the selector; an empty selector matches everything (Kubernetes' rule)."""

@@ -1,0 +1,79 @@
+"""The rules in order. All of them are asked; every violation is told at once.
+
+``RUN`` is the law: the controller judges with it right before each injection. ``TARGET`` judges one pod of a run. The
+other doors' chains (ADMIT, UPLOAD, AUDIT) come with their doors.
+"""
+
+from collections.abc import Callable
+
+from toe.policy.checks import (
+    arguments_allowed,
+    container_allowed,
+    container_exists,
+    cpu_limit_stricter,
+    duration_within_limits,
+    fields_permitted,
+    host_pid_allowed,
+    identity_known,
+    namespace_allowed,
+    namespace_not_protected,
+    output_mode_listed,
+    pod_allowed,
+    pod_has_room,
+    privileged_permitted,
+    selector_positive,
+    target_running,
+    targets_within_limit,
+    tool_known,
+    tool_not_suspended,
+    tool_ready,
+    tool_unambiguous,
+)
+from toe.policy.request import Request, TargetRequest
+from toe.policy.verdict import Allowed, Denied, Undecided, Unmet, Verdict, Violation
+
+Check = Callable[[Request], tuple[Unmet | Violation, ...]]
+TargetCheck = Callable[[TargetRequest], tuple[Violation, ...]]
+
+RUN: tuple[Check, ...] = (
+    fields_permitted.check,  # nothing of a user's changes security
+    tool_known.check,  # an administrator wrote it down
+    tool_unambiguous.check,  # exactly once
+    tool_ready.check,  # and it means something
+    tool_not_suspended.check,  # and it is switched on
+    namespace_not_protected.check,  # not in the control plane
+    namespace_allowed.check,  # where the administrator said
+    privileged_permitted.check,  # privileged where the platform said
+    selector_positive.check,  # aimed at something
+    targets_within_limit.check,  # and at not too much
+    arguments_allowed.check,  # in words the administrator accepts
+    duration_within_limits.check,  # for a time that ends
+    cpu_limit_stricter.check,  # not greedier than permitted
+    output_mode_listed.check,  # with results leaving as permitted
+)
+
+TARGET: tuple[TargetCheck, ...] = (
+    container_exists.check,  # the container that was asked for
+    container_allowed.check,  # one that the tool may join
+    pod_allowed.check,  # in a pod that it may join
+    target_running.check,  # which is up
+    identity_known.check,  # with an identity that is known and permitted
+    host_pid_allowed.check,  # without the node's processes unless permitted
+    pod_has_room.check,  # and room for one more
+)
+
+
+def evaluate(chain: tuple[Check, ...], request: Request) -> Verdict:
+    """Asks every check: Denied with all violations, else Undecided with all that is missing, else Allowed."""
+    answers = [answer for check in chain for answer in check(request)]
+    if violations := tuple(answer for answer in answers if isinstance(answer, Violation)):
+        return Denied(violations)
+    if unmet := tuple(answer for answer in answers if isinstance(answer, Unmet)):
+        return Undecided(unmet)
+    return Allowed()
+
+
+def evaluate_target(request: TargetRequest) -> Allowed | Denied:
+    """Asks every target check about one pod; a pod is never undecided."""
+    violations = tuple(violation for check in TARGET for violation in check(request))
+    return Denied(violations) if violations else Allowed()

@@ -1,0 +1,22 @@
+"""Every argument fits the tool's grammar.
+
+Why: the administrator's security is void if an argument can reach past it (``tcpdump -z``, ``gdb -ex shell``). What
+users may add is written in the config; the default is nothing.
+"""
+
+from toe.api.reasons import Reason
+from toe.policy.arguments import judge_arguments
+from toe.policy.request import Request
+from toe.policy.verdict import Violation
+
+
+def check(request: Request) -> tuple[Violation, ...]:
+    """Accepts words that the config's ``arguments`` accept."""
+    config, words = request.config, request.run.spec.tool.args or ()
+    if config is None or not words:
+        return ()
+    complaints = judge_arguments(words, config.spec.arguments, config.spec.default_args or (), config.spec.name)
+    return tuple(
+        Violation(Reason.ARGUMENT_NOT_ALLOWED, complaint.message, f"spec.tool.args[{complaint.index}]")
+        for complaint in complaints
+    )
