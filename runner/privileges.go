@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"math"
 	"os"
 	"runtime/debug"
 	"strconv"
@@ -43,6 +44,8 @@ func readPrivileges(root string) privileges {
 const (
 	prSetDumpable       = 4
 	prSetChildSubreaper = 36
+	sysCloseRange       = 436 // the same on all architectures
+	closeOnExec         = 4   // CLOSE_RANGE_CLOEXEC
 	memoryAim           = 16 << 20
 )
 
@@ -51,6 +54,8 @@ const (
 func settleIn() {
 	// toe-run's own memory counts for the target's pod: collect garbage early rather than grow.
 	debug.SetMemoryLimit(memoryAim)
+	// Whatever else was left open by toe-run's own parent is none of the tool's business.
+	_, _, _ = syscall.RawSyscall(sysCloseRange, 3, math.MaxUint32, closeOnExec)
 	// When memory runs out the tool is to die and not the target. The tool inherits it. A failure is no reason not to run.
 	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0)
 	// The target runs as the same user: it shall not read toe-run's memory or environment.

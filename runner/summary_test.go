@@ -38,7 +38,7 @@ func TestTheSummaryGivesUpFilesThenWordsThenAllButTheReason(t *testing.T) {
 		t.Fatalf("%s %v", text, err)
 	}
 	got = summary{}
-	if text = full(50).encode(200); json.Unmarshal(text, &got) != nil || got.More != 50 || got.Message != "" || got.UID != 1001 {
+	if text = full(50).encode(180); json.Unmarshal(text, &got) != nil || got.More != 50 || got.Message != "" || got.UID != 1001 {
 		t.Fatalf("%s", text)
 	}
 	if text := full(50).encode(64); string(text) != `{"v":1,"exit":0,"reason":"Completed"}` {
