@@ -25,21 +25,17 @@ class Hierarchy:
 
 
 def hierarchies(mountinfo: str | None = None) -> list[Hierarchy]:
-    """All trees that hold controllers: the one of cgroup v2, or one per controller of cgroup v1.
-
-    A machine with both counts as v1, as runc and the kubelet count it.
-    """
-    unified: list[Hierarchy] = []
-    separate: list[Hierarchy] = []
+    """All trees: the one of cgroup v2, one per controller of cgroup v1, or both."""
+    found = []
     for line in (mountinfo or Path("/proc/self/mountinfo").read_text()).splitlines():
         before, _, after = line.partition(" - ")
         root = Path(before.split()[4])
         kind, _, options = after.split()[:3]
         if kind == "cgroup2":
-            unified.append(Hierarchy(root, unified=True, controllers=frozenset()))
+            found.append(Hierarchy(root, unified=True, controllers=frozenset()))
         elif kind == "cgroup":
-            separate.append(Hierarchy(root, unified=False, controllers=frozenset(options.split(","))))
-    return separate or unified
+            found.append(Hierarchy(root, unified=False, controllers=frozenset(options.split(","))))
+    return found
 
 
 @dataclass(frozen=True)
@@ -68,12 +64,17 @@ class Cgroup:
         # In cgroup v1 one hierarchy is enough to know our own; runc puts containers into all of them.
         if not self.trees:
             raise DevClusterError("no cgroup filesystem is mounted", hint="Expected one below /sys/fs/cgroup.")
-        return next((tree for tree in self.trees if "pids" in tree.controllers), self.trees[0])
+        return next((tree for tree in self._managed if "pids" in tree.controllers), self._managed[0])
+
+    @property
+    def _managed(self) -> list[Hierarchy]:
+        """The trees with controllers. A machine with both kinds counts as v1, as runc and the kubelet count it."""
+        return [tree for tree in self.trees if not tree.unified] or list(self.trees)
 
     def create(self) -> None:
         """Make the groups in every hierarchy; what exists stays."""
         try:
-            for tree in self.trees:
+            for tree in self._managed:
                 group = tree.root / self.name
                 for path in (group, group / COMPONENTS, group / PODS):
                     path.mkdir(exist_ok=True)

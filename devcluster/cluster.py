@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
-from devcluster import images, leftovers, locks, network, packages, pki, processes, record, toolchain
+from devcluster import images, leftovers, locks, mounts, network, packages, pki, processes, record, toolchain
 from devcluster.binaries import Binaries, pinned_version
 from devcluster.client import Client
 from devcluster.components import Settings
@@ -241,6 +241,7 @@ class Cluster:
             known.boot == processes.boot()
             and self._layout.kubeconfig.exists()
             and network.is_complete(self._layout, known.addresses)
+            and mounts.is_complete(self._layout)
         )
 
     def _combined(self, known: Settings) -> Settings:
@@ -263,12 +264,13 @@ class Cluster:
         leftovers.clear(self._layout, known.addresses if known else None, known.processes if known else {})
 
     def _prepare(self) -> Record:
-        """Everything that components stand on: slot, network, certificates."""
+        """Everything that components stand on: slot, certificates, namespaces."""
         known = record.claim(self._layout, self._settings)
         for directory in (self._layout.run, self._layout.logs):
             directory.mkdir(parents=True, exist_ok=True)
         pki.create(self._layout, known.addresses, datetime.fromtimestamp(time.time(), UTC))
         network.create(self._layout, known.addresses)
+        mounts.create(self._layout)
         return known
 
 

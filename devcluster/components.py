@@ -54,6 +54,8 @@ class Component:
     command: tuple[str, ...]
     is_ready: Callable[[int], bool]
     """Whether the component with this process number answers. The API server is asked by its client instead."""
+    mounts: bool = False
+    """Whether it mounts things for pods, and so belongs into the mount namespace."""
 
 
 def components(
@@ -73,7 +75,13 @@ def components(
         "kube-proxy": ([f"--config={layout.config}/kube-proxy.yaml"], lambda pid: processes.listens(pid, 10256)),
     }
     return {
-        name: Component(name, (str(binaries[name]), *commands[name][0]), commands[name][1]) for name in settings.names
+        name: Component(
+            name,
+            (str(binaries[name]), *commands[name][0]),
+            commands[name][1],
+            mounts=name in ("containerd", "kubelet"),
+        )
+        for name in settings.names
     }
 
 

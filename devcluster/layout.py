@@ -49,6 +49,11 @@ class Layout:
         return self.run_root / f"{self.name}.lock"
 
     @property
+    def slots_lock(self) -> Path:
+        """One for all clusters of the machine; no cluster can have a name with a dot."""
+        return self.run_root / "all.slots.lock"
+
+    @property
     def record(self) -> Path:
         return self.state / "record.json"
 
@@ -85,6 +90,10 @@ class Layout:
     @property
     def namespace_file(self) -> Path:
         return Path("/run/netns") / self.namespace
+
+    @property
+    def mount_namespace_file(self) -> Path:
+        return self.run / "namespaces" / "mount"
 
     @property
     def cgroup(self) -> str:

@@ -8,8 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-KILL = signal.SIGKILL
-
 # What a component needs to find programs: mount, nft, runc, conntrack and the like live in the sbin directories.
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -53,14 +51,16 @@ def is_alive(process: Process) -> bool:
     return identify(process.pid) == process
 
 
-def start(command: Sequence[str], *, log: Path, cgroup: Path, programs: Path, namespace: Path | None = None) -> Process:
-    """Start a program that lives on without us, in a cgroup and a network namespace.
+def start(
+    command: Sequence[str], *, log: Path, cgroup: Path, programs: Path, namespaces: Sequence[str] = ()
+) -> Process:
+    """Start a program that lives on without us, in a cgroup and in namespaces (the options that nsenter has for them).
 
     It gets a session of its own, no input, a small environment with `programs` first in its path, and appends both its
     outputs to `log`.
     """
-    if namespace is not None:
-        command = ["nsenter", f"--net={namespace}", "--", *command]
+    if namespaces:
+        command = ["nsenter", *namespaces, "--", *command]
     pid = os.posix_spawn(
         "/bin/sh",
         ["/bin/sh", "-c", _ENTER_CGROUP, str(cgroup / "cgroup.procs"), *command],

@@ -54,7 +54,7 @@ def save(layout: Layout, record: Record) -> None:
 
 def claim(layout: Layout, settings: Settings) -> Record:
     """A new record, saved, with the lowest slot that neither a cluster nor an interface of this machine uses."""
-    with locks.exclusive(layout.run_root / "slots.lock", lambda: None):
+    with locks.exclusive(layout.slots_lock, lambda: None):
         claimed = Record(slot=_free_slot(layout), boot=processes.boot(), settings=settings)
         save(layout, claimed)
     return claimed

@@ -81,12 +81,15 @@ class Startup:
         process = self._known.processes.get(name)
         if process is not None and processes.is_alive(process):
             return
+        namespaces = [f"--net={self._layout.namespace_file}"]
+        if component.mounts:
+            namespaces.append(f"--mount={self._layout.mount_namespace_file}")
         process = processes.start(
             component.command,
             log=self._log(name),
             cgroup=self._cgroup.components,
             programs=self._binaries.programs,
-            namespace=self._layout.namespace_file,
+            namespaces=namespaces,
         )
         self._known = self._known.with_process(name, process)
         record.save(self._layout, self._known)
