@@ -36,7 +36,7 @@ SECURITY_FIELDS = (
     "podSpecPatch",
     "resources",
 )
-"""Fields that users try and that only a PowerToolConfig may set: declared, so that pruning cannot hide them, and refused."""
+"""Fields that users try and only a PowerToolConfig may set: declared, so that pruning cannot hide them, and refused."""
 
 Phase = Literal["Pending", "Running", "Completed", "Failed", "Conflicted", "Canceled"]
 TargetState = Literal["Prepared", "Injected", "Running", "Succeeded", "Failed", "Refused", "Gone"]
@@ -76,7 +76,8 @@ class Targets(Struct, frozen=True):
         Rule(
             cel=(
                 "!has(self.labelSelector.matchExpressions) || self.labelSelector.matchExpressions.all(e, "
-                "e.operator in ['In', 'NotIn'] ? has(e.values) && e.values.size() > 0 : !has(e.values) || e.values.size() == 0)"
+                "e.operator in ['In', 'NotIn'] ? has(e.values) && e.values.size() > 0 "
+                ": !has(e.values) || e.values.size() == 0)"
             ),
             message="In and NotIn need values; Exists and DoesNotExist take none",
             holds=lambda v: _values_fit(v.get("labelSelector")),

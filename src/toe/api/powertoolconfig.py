@@ -163,7 +163,8 @@ class Arguments(Struct, frozen=True):
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            cel="!(has(self.any) && self.any && ((has(self.options) && self.options.size() > 0) || has(self.operands)))",
+            cel="!(has(self.any) && self.any && "
+            "((has(self.options) && self.options.size() > 0) || has(self.operands)))",
             message="any: true accepts everything: leave options and operands out",
             holds=lambda v: not (v.get("any") and (v.get("options") or v.get("operands"))),
             path=".any",
@@ -268,7 +269,7 @@ class ResourceList(Struct, frozen=True):
 
 
 class Resources(Struct, frozen=True):
-    """Is accepted for manifests of the Go implementation: its limits become ``limits.memory`` and ``limits.cpuPercent``."""
+    """Is for manifests of the Go implementation: its limits become ``limits.memory`` and ``limits.cpuPercent``."""
 
     requests: Annotated[ResourceList | None, note("has no meaning for an ephemeral container")] = None
     limits: Annotated[ResourceList | None, note("kept by the supervisor: a tool over them is ended")] = None
@@ -345,7 +346,8 @@ class PowerToolConfigSpec(Struct, frozen=True):
             path=".supervised",
         ),
         Rule(
-            cel="!has(self.allowedNamespaces) || self.allowedNamespaces.all(n, n.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'))",
+            cel="!has(self.allowedNamespaces) || "
+            "self.allowedNamespaces.all(n, n.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'))",
             message="exact namespace names only (lower case letters, digits and '-'): wildcards are not understood",
             holds=lambda v: all(is_dns_label(name) for name in v.get("allowedNamespaces") or ()),
             path=".allowedNamespaces",

@@ -94,7 +94,7 @@ REASONS: dict[Reason, str] = {
     R.COMPLETED: "Every target's tool ended with exit code 0.",
     R.FAILED: "At least one target did not succeed.",
     R.CANCELED: "The run was canceled before every target had succeeded.",
-    R.CONFLICT_DETECTED: "A pod of the run is taken by another run; this one starts by itself when all its pods are free.",
+    R.CONFLICT_DETECTED: "A pod of the run is taken by another run; this one starts by itself when all are free.",
     R.CONFLICT_RESOLVED: "The pods of the run are free again.",
     R.TOOL_NOT_FOUND: "No PowerToolConfig in the system namespace has this tool name.",
     R.AMBIGUOUS_TOOL: "Several PowerToolConfigs have this tool name; none of them is used.",

@@ -1,4 +1,4 @@
-"""Operator settings: what the platform engineer decides once for the cluster. Made in :mod:`toe.main`, read everywhere."""
+"""Operator settings: what the platform engineer decides once for the cluster. Made in :mod:`toe.main`."""
 
 from datetime import timedelta
 

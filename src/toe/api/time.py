@@ -12,7 +12,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def parse_duration(text: str) -> timedelta | None:
-    """Reads a Go duration such as ``1h30m``, ``90s`` or ``1.5m``; None when it is none, is negative or is longer than a year.
+    """Reads a Go duration such as ``1h30m`` or ``90s``; None when it is none, is negative or is longer than a year.
 
     Source: https://pkg.go.dev/time#ParseDuration, without signs, ns and µs, which no run needs.
     """

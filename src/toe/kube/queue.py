@@ -2,6 +2,7 @@
 
 import asyncio
 import heapq
+import itertools
 import random
 import time
 from collections import OrderedDict
@@ -43,6 +44,7 @@ class WorkQueue(Generic[K]):
         """Makes ``key`` ready now; a delay it was waiting for is cancelled. Adding a waiting key changes nothing."""
         if self._closed:
             return
+        self._ripen()
         self._due.pop(key, None)
         self._put(key, self._clock())
         self._wake()
@@ -160,8 +162,8 @@ class WorkQueue(Generic[K]):
     def oldest_age(self) -> float:
         """Is how many seconds the key that waits longest has been ready; 0 when none waits."""
         self._ripen()
-        waiting = [*([next(iter(self._ready.values()))] if self._ready else []), *self._again.values()]
-        return max(0.0, self._clock() - min(waiting)) if waiting else 0.0
+        since = min(itertools.chain(self._ready.values(), self._again.values()), default=None)
+        return 0.0 if since is None else max(0.0, self._clock() - since)
 
     def _put(self, key: K, since: float) -> None:
         if key in self._working:

@@ -1,0 +1,185 @@
+"""The ephemeral container, field by field: the only builder of what enters a pod.
+
+Built from nothing plus the config; a run contributes its arguments, the name and the values of operator variables, and
+nothing else. There is no parameter for ports, probes, resources, lifecycle or restartPolicy, so that mistake cannot be
+written (Kubernetes forbids them: ValidatePodEphemeralContainersUpdate, allowedEphemeralContainerFields).
+"""
+
+import hashlib
+from datetime import datetime
+
+import msgspec
+
+from toe.api.meta import Struct
+from toe.api.pod import Pod
+from toe.api.powertool import PowerTool
+from toe.api.powertoolconfig import EnvVar, Limits, PowerToolConfig, Security
+from toe.api.quantity import parse_bytes
+from toe.api.settings import Settings
+from toe.api.time import format_duration, format_time
+from toe.policy.arguments import MARKER
+from toe.policy.identity import Identity, container_status, target_identity
+
+SUPERVISOR = "/toe-run"
+OUTPUT_DIRECTORY = "/tmp/toe-output"  # noqa: S108 a path inside the tool's own container, made there with mode 0700
+SUMMARY_BYTES = 1024
+POD_MESSAGE_BYTES = 12 * 1024
+"""Termination messages of all containers of a pod together (kubelet, MaxPodTerminationMessageLogLength)."""
+
+
+class ContainerCapabilities(Struct, frozen=True, omit_defaults=False):
+    """Is written out even when empty: what is not there is what the auditor looks for."""
+
+    add: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+
+
+class SeccompProfile(Struct, frozen=True, omit_defaults=False):
+    """Names the system call filter."""
+
+    type: str
+
+
+class ContainerSecurity(Struct, frozen=True, omit_defaults=False):
+    """Is the container's security context with every field explicit."""
+
+    privileged: bool
+    allow_privilege_escalation: bool
+    capabilities: ContainerCapabilities
+    run_as_user: int
+    run_as_group: int
+    run_as_non_root: bool
+    seccomp_profile: SeccompProfile | msgspec.UnsetType = msgspec.UNSET
+
+
+class ToolContainer(Struct, frozen=True):
+    """Is the ephemeral container as it is sent to the API server."""
+
+    name: str
+    image: str
+    target_container_name: str
+    security_context: ContainerSecurity
+    env: tuple[EnvVar, ...]
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    image_pull_policy: str = ""
+
+
+def container_name(tool: str, run_uid: str, pod_uid: str, attempt: int = 0) -> str:
+    """Returns ``toe-<tool>-<10 hex>``: the same for the same run and pod, whoever asks and however often."""
+    digest = hashlib.sha256(f"{run_uid}/{pod_uid}/{attempt}".encode()).hexdigest()
+    return f"toe-{tool}-{digest[:10]}"
+
+
+def tool_identity(security: Security, target: Identity | None) -> Identity | None:
+    """Returns the uid and gid the tool runs with: root, the config's own, or the target's; None when not known."""
+    if security.run_as_root:
+        return Identity(0, 0)
+    if security.run_as_user is not None and security.run_as_group is not None:
+        return Identity(security.run_as_user, security.run_as_group)
+    return target
+
+
+def render(
+    run: PowerTool, config: PowerToolConfig, pod: Pod, container: str, not_after: datetime, settings: Settings
+) -> ToolContainer:
+    """Builds the container for one target.
+
+    The target's identity must be known where the config takes it (the TARGET chain has seen to that); ValueError else.
+    """
+    spec = config.spec
+    security = spec.effective_security
+    identity = tool_identity(security, target_identity(pod, container))
+    if identity is None:
+        raise ValueError(f"the identity of {pod.metadata.name}/{container} is not known")
+    command, args = words(config, run.spec.tool.args or ())
+    return ToolContainer(
+        name=container_name(spec.name, run.metadata.uid, pod.metadata.uid),
+        image=spec.image,
+        image_pull_policy=spec.image_pull_policy or "",
+        command=command,
+        args=args,
+        env=(*_operator_env(run, config, pod, container, not_after, settings), *_admin_env(spec.env or ())),
+        security_context=_security(security, identity),
+        target_container_name=container,
+    )
+
+
+def words(config: PowerToolConfig, user: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Returns command and args: the administrator's words, constant for a config, and the user's."""
+    spec = config.spec
+    fixed = tuple(map(_literal, spec.default_args or ()))
+    own = tuple(map(_literal, user))
+    if spec.is_supervised:
+        return (SUPERVISOR, "--", *map(_literal, spec.command or ()), *fixed, MARKER), own
+    if spec.command is not None:
+        return (*map(_literal, spec.command), *fixed), own
+    return (), (*fixed, *own)
+
+
+def _literal(word: str) -> str:
+    """Doubles each ``$``: the kubelet expands ``$(NAME)`` in command, args and env, and turns ``$$`` into ``$``.
+
+    Source: k8s.io/kubernetes/third_party/forked/golang/expansion.
+    """
+    return word.replace("$", "$$")
+
+
+def _operator_env(
+    run: PowerTool, config: PowerToolConfig, pod: Pod, container: str, not_after: datetime, settings: Settings
+) -> tuple[EnvVar, ...]:
+    limits = config.spec.effective_limits
+    status = container_status(pod, container)
+    container_id = status.container_id.partition("://")[2] if status else ""
+    values = {
+        "TOE_RUN": run.metadata.name,
+        "TOE_TOOL": config.spec.name,
+        "TOE_NAMESPACE": run.metadata.namespace,
+        "TOE_POD": pod.metadata.name,
+        "TOE_CONTAINER": container,
+        "TOE_CONTAINER_ID": container_id,
+        "TOE_DURATION": run.spec.tool.duration,
+        "TOE_WARMUP": run.spec.tool.warmup or "0s",
+        "TOE_GRACE": format_duration(settings.grace),
+        "TOE_NOT_AFTER": format_time(not_after),
+        "TOE_STOP_SIGNAL": config.spec.stop_signal,
+        "TOE_LIMITS": _limits(limits, run.spec.tool.max_cpu_percent),
+        "TOE_MODE": run.spec.output.mode,
+        "TOE_OUTPUT": OUTPUT_DIRECTORY,
+        "TOE_SUMMARY_MAX": str(_summary_bytes(pod)),
+    }
+    return tuple(EnvVar(name, _literal(value)) for name, value in values.items())
+
+
+def _admin_env(variables: tuple[EnvVar, ...]) -> tuple[EnvVar, ...]:
+    return tuple(EnvVar(variable.name, _literal(variable.value)) for variable in variables)
+
+
+def _limits(limits: Limits, own_cpu_percent: int | None) -> str:
+    cpu = min((value for value in (limits.cpu_percent, own_cpu_percent) if value is not None), default=None)
+    memory = parse_bytes(limits.memory) if limits.memory else None
+    stated = {"memoryBytes": memory, "cpuPercent": cpu, "artifactBytes": limits.max_artifact_bytes}
+    return msgspec.json.encode({name: value for name, value in stated.items() if value is not None}).decode()
+
+
+def _summary_bytes(pod: Pod) -> int:
+    """Returns the supervisor's share of the termination messages: the kubelet divides 12 KiB among all containers."""
+    spec = pod.spec
+    count = len(spec.containers) + len(spec.init_containers) + len(spec.ephemeral_containers) + 1
+    return min(SUMMARY_BYTES, POD_MESSAGE_BYTES // count)
+
+
+def _security(security: Security, identity: Identity) -> ContainerSecurity:
+    stated = security.capabilities
+    privileged = security.allow_privileged
+    return ContainerSecurity(
+        privileged=privileged,
+        allow_privilege_escalation=privileged,
+        capabilities=ContainerCapabilities(
+            add=(stated.add if stated else None) or (), drop=(stated.drop if stated else None) or ()
+        ),
+        run_as_user=identity.uid,
+        run_as_group=identity.gid,
+        run_as_non_root=identity.uid != 0,
+        seccomp_profile=msgspec.UNSET if privileged else SeccompProfile(security.seccomp_profile),
+    )
