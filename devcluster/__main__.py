@@ -78,7 +78,7 @@ def _run(options: argparse.Namespace, cluster: Cluster) -> int:
             for archive in options.archive:
                 print("\n".join(cluster.load(archive)))
         case "kubectl":
-            program = cluster.kubectl()
+            program = cluster.kubectl_program()
             os.execv(program, [str(program), f"--kubeconfig={cluster.kubeconfig}", *options.arguments])
     return 0
 

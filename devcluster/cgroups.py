@@ -112,9 +112,11 @@ class Cgroup:
             time.sleep(0.02)
 
     def remove(self) -> None:
-        """Remove the groups from every hierarchy; no process may be left in them."""
+        """Kill what is left in it and remove the groups from every hierarchy."""
         deadline = time.monotonic() + 10.0
         while True:
+            # Again each time: a program that was just being started enters a moment later.
+            self.kill()
             for path in self._paths():
                 with suppress(OSError):
                     path.rmdir()

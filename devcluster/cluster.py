@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -132,9 +133,20 @@ class Cluster:
         """The log of a component."""
         return self._layout.logs / f"{name}.log"
 
-    def kubectl(self) -> Path:
+    def kubectl_program(self) -> Path:
         """A kubectl: the one on the path, else one that is fetched once."""
         return toolchain.kubectl(self._cache, self._report)
+
+    def kubectl(self, *arguments: str, stdin: str = "", seconds: float = 60.0) -> str:
+        """Run kubectl as the administrator; return what it printed. Its failure is an error that quotes it."""
+        command = [str(self.kubectl_program()), f"--kubeconfig={self.kubeconfig}", *arguments]
+        try:
+            done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=seconds)
+        except subprocess.TimeoutExpired as error:
+            raise DevClusterError(f"`kubectl {' '.join(arguments)}` took more than {seconds:.0f} s") from error
+        if done.returncode != 0:
+            raise DevClusterError(f"`kubectl {' '.join(arguments)}` failed: {done.stderr.strip()}")
+        return done.stdout
 
     def missing_programs(self) -> list[str]:
         """The programs that `build` would have to build, which may take minutes."""
@@ -166,7 +178,7 @@ class Cluster:
                     self._report(f"{error.message.splitlines()[0]}: making the cluster {self.name} anew")
                 else:
                     return
-            self._clear(known)
+            self._clear(record.load(self._layout))
             self._startup(self._prepare()).start_all()
 
     def down(self) -> None:

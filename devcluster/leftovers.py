@@ -17,10 +17,10 @@ def clear(layout: Layout, addresses: Addresses | None, recorded: Mapping[str, Pr
 
     The order matters: processes hold mounts and namespaces, and mounts hold directories.
     """
-    Cgroup.of_this_machine(layout.cgroup).kill()
-    # In the cgroup too, unless somebody took it out.
+    # These are in the cgroup too, except for one that was started in this moment.
     for process in recorded.values():
         processes.stop(process)
+    Cgroup.of_this_machine(layout.cgroup).kill()
     mounts.delete(layout)
     network.delete(layout, addresses)
     Cgroup.of_this_machine(layout.cgroup).remove()

@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from devcluster import images, processes, record
@@ -29,7 +30,8 @@ class Startup:
 
     def __init__(self, layout: Layout, known: Record, binaries: Binaries) -> None:
         self._layout = layout
-        self._known = known
+        # Who ended since then is started again and must not be waited for.
+        self._known = replace(known, processes={k: p for k, p in known.processes.items() if processes.is_alive(p)})
         self._binaries = binaries
         self._cgroup = Cgroup.of_this_machine(layout.cgroup)
         self._client = Client(layout, known.addresses)

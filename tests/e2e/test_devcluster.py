@@ -1,0 +1,366 @@
+"""The dev cluster is a real Kubernetes, and leaves a machine as it found it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import count
+from pathlib import Path
+from typing import TypeVar
+from urllib.error import HTTPError
+from urllib.parse import quote
+from urllib.request import urlopen
+
+import pytest
+
+from devcluster import Cluster, DevClusterError, mounts, processes
+from devcluster.__main__ import cluster_here
+from devcluster.cgroups import Cgroup
+from devcluster.layout import Addresses, Layout
+from devcluster.record import load, save
+
+pytestmark = [pytest.mark.node, pytest.mark.skipif(os.geteuid() != 0, reason="a cluster needs root")]
+
+ROOT = Path(__file__).parents[2]
+T = TypeVar("T")
+_numbers = count(1)
+
+
+def eventually(ask: Callable[[], T], *, seconds: float = 40.0) -> T:
+    """The first answer that is true; pods and Services take a moment."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if answer := ask():
+                return answer
+        except (OSError, DevClusterError):
+            if time.monotonic() > deadline:
+                raise
+        assert time.monotonic() < deadline, "it never became so"
+        time.sleep(0.2)
+
+
+def get(url: str) -> str:
+    """The body of an answer, whatever its status."""
+    try:
+        with urlopen(url, timeout=5) as answer:
+            return answer.read().decode()
+    except HTTPError as error:
+        return error.read().decode()
+
+
+@pytest.fixture
+def namespace(node_cluster: Cluster) -> Iterator[str]:
+    """A namespace of Kubernetes for one test."""
+    name = f"devcluster-{next(_numbers)}"
+    node_cluster.kubectl("create", "namespace", name)
+    yield name
+    node_cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def a_pod(cluster: Cluster, namespace: str, name: str, image: str) -> str:
+    """Run the small server in a pod; return the address of the pod when it answers."""
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
+        "spec": {
+            "terminationGracePeriodSeconds": 1,
+            "containers": [{"name": "app", "image": image, "imagePullPolicy": "Never", "args": ["serve"]}],
+        },
+    }
+    eventually(lambda: cluster.kubectl("get", "serviceaccount", "default", "-n", namespace))
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
+    cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "-n", namespace, "--timeout=60s", seconds=70)
+    address = cluster.kubectl("get", "pod", name, "-n", namespace, "-o", "jsonpath={.status.podIP}")
+    eventually(lambda: get(f"http://{address}:8080/") == f"{name}\n")
+    return address
+
+
+def a_service(cluster: Cluster, namespace: str, name: str) -> str:
+    """A Service in front of the pod with this name; return its cluster IP."""
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8080}]},
+    }
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(service))
+    return cluster.kubectl("get", "service", name, "-n", namespace, "-o", "jsonpath={.spec.clusterIP}")
+
+
+def test_a_service_leads_to_its_pod(node_cluster: Cluster, namespace: str, testpod: str) -> None:
+    """Another pod, the pod itself and the host all reach a pod at the cluster IP of its Service."""
+    server = a_pod(node_cluster, namespace, "server", testpod)
+    client = a_pod(node_cluster, namespace, "client", testpod)
+    cluster_ip = a_service(node_cluster, namespace, "server")
+    for asker in (client, server):
+        eventually(lambda asker=asker: get(f"http://{asker}:8080/fetch?url=http://{cluster_ip}/") == "server\n")
+    assert get(f"http://{cluster_ip}/") == "server\n"
+
+
+def test_a_pod_reaches_another_pod(node_cluster: Cluster, namespace: str, testpod: str) -> None:
+    """Pods reach each other at their own addresses."""
+    server = a_pod(node_cluster, namespace, "server", testpod)
+    client = a_pod(node_cluster, namespace, "client", testpod)
+    assert get(f"http://{client}:8080/fetch?url=http://{server}:8080/") == "server\n"
+
+
+def test_a_service_account_is_known_to_the_api_server(node_cluster: Cluster, namespace: str, testpod: str) -> None:
+    """A pod's token names its service account: it may do nothing at first, and what it is allowed to afterwards."""
+    pod = a_pod(node_cluster, namespace, "client", testpod)
+    ask = f"http://{pod}:8080/api?path=" + quote(f"/api/v1/namespaces/{namespace}/pods")
+    refused = json.loads(get(ask))
+    assert refused["code"] == 403
+    assert f"system:serviceaccount:{namespace}:default" in refused["message"]
+    account = f"--serviceaccount={namespace}:default"
+    node_cluster.kubectl("create", "rolebinding", "reader", "--clusterrole=view", account, "-n", namespace)
+    pods = eventually(lambda: json.loads(get(ask)).get("items"))
+    assert [item["metadata"]["name"] for item in pods] == ["client"]
+
+
+def test_logs_and_exec_work(node_cluster: Cluster, namespace: str, testpod: str) -> None:
+    """The API server reaches the kubelet for logs and exec."""
+    a_pod(node_cluster, namespace, "server", testpod)
+    assert node_cluster.kubectl("logs", "server", "-n", namespace) == "testpod listens on port 8080\n"
+    said = node_cluster.kubectl("exec", "server", "-n", namespace, "--", "/testpod", "say", "hello")
+    assert said == "hello\n"
+
+
+def test_a_loaded_image_runs_by_tag_and_by_digest(
+    node_cluster: Cluster, namespace: str, testpod: str, testpod_archive: Path
+) -> None:
+    """Both references that `load` returns run in pods, and loading again changes nothing."""
+    tag, digest = node_cluster.load(testpod_archive)
+    assert digest == testpod
+    assert digest.startswith("docker.io/local/testpod@sha256:")
+    a_pod(node_cluster, namespace, "by-tag", tag)
+    a_pod(node_cluster, namespace, "by-digest", digest)
+
+
+def test_pods_reach_a_server_of_the_host(node_cluster: Cluster, namespace: str, testpod: str) -> None:
+    """A webhook may run in a test: `host_address` leads to it."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"the host")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    client = a_pod(node_cluster, namespace, "client", testpod)
+    with HTTPServer((node_cluster.host_address, 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://{node_cluster.host_address}:{server.server_port}/"
+        assert get(f"http://{client}:8080/fetch?url={url}") == "the host"
+        server.shutdown()
+
+
+def test_components_have_identities_of_their_own(node_cluster: Cluster) -> None:
+    """The audit log knows every component by its own name, none as the administrator."""
+    users: dict[str, set[str]] = {}
+    for line in node_cluster.audit_log.read_text().splitlines():
+        event = json.loads(line)
+        users.setdefault(event.get("userAgent", "").partition("/")[0], set()).add(event["user"]["username"])
+    assert users["kubelet"] == {"system:node:node1"}
+    assert users["kube-proxy"] == {"system:kube-proxy"}
+    assert users["kube-scheduler"] == {"system:kube-scheduler"}
+    controllers = users["kube-controller-manager"]
+    assert all(
+        user.startswith(("system:kube-controller-manager", "system:serviceaccount:kube-system:"))
+        for user in controllers
+    )
+
+
+def test_a_stopped_component_comes_back(node_cluster: Cluster) -> None:
+    """A test may take a component away and give it back."""
+    before = node_cluster.component_pid("kube-scheduler")
+    node_cluster.stop_component("kube-scheduler")
+    with pytest.raises(DevClusterError, match=r"kube-scheduler .* is not running"):
+        node_cluster.component_pid("kube-scheduler")
+    assert not node_cluster.status().is_ready
+    node_cluster.start_component("kube-scheduler")
+    assert node_cluster.component_pid("kube-scheduler") != before
+    assert node_cluster.status().is_ready
+
+
+@pytest.fixture
+def own_cluster() -> Iterator[Callable[..., Cluster]]:
+    """Makes clusters for one test that starts, kills and stops them; all are gone afterwards."""
+    made: list[Cluster] = []
+
+    def make(*, node: bool = False, **settings: object) -> Cluster:
+        # The name holds our process number, for a second test run at the same time.
+        made.append(cluster_here(f"t{os.getpid()}-{len(made)}", node=node, **settings))
+        return made[-1]
+
+    yield make
+    for cluster in made:
+        cluster.down()
+
+
+def traces(name: str, addresses: Addresses) -> list[str]:
+    """Everything on this machine that belongs to the cluster with this name."""
+    layout = Layout(name)
+    found = [str(place) for place in (layout.state, layout.run, layout.namespace_file, layout.lock) if place.exists()]
+    found += [str(place) for place in Path("/sys/class/net").glob(addresses.interface)]
+    found += [str(place) for place in Path("/sys/fs/cgroup").glob(f"**/{layout.cgroup}")]
+    found += [f"mount {place}" for place in mounts.below(layout)]
+    routes = subprocess.run(["ip", "route"], capture_output=True, text=True, check=True).stdout
+    found += [line for line in routes.splitlines() if addresses.node in line]
+    for process in Path("/proc").glob("[0-9]*"):
+        if processes.identify(int(process.name)) is None:
+            # Ended, and its parent, for a pod's process the machine's init, has not asked for its exit code yet.
+            continue
+        try:
+            told = (process / "cmdline").read_bytes().decode() + (process / "cgroup").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        # The two names of its directories, and the name of its cgroup.
+        if any(f"{place}/" in told for place in (layout.state, layout.run, layout.cgroup)):
+            found.append(f"process {process.name}")
+    return found
+
+
+def addresses_of(cluster: Cluster) -> Addresses:
+    known = load(Layout(cluster.name))
+    assert known is not None
+    return known.addresses
+
+
+def test_down_leaves_nothing_behind(own_cluster: Callable[..., Cluster], testpod_archive: Path) -> None:
+    """Processes, mounts, namespaces, interfaces, routes, cgroups, files: all are gone, and were there before."""
+    cluster = own_cluster(node=True)
+    cluster.up()
+    addresses = addresses_of(cluster)
+    a_pod(cluster, "default", "server", cluster.load(testpod_archive)[1])
+    assert len(traces(cluster.name, addresses)) > 10
+    cluster.down()
+    assert traces(cluster.name, addresses) == []
+    cluster.down()
+
+
+def test_up_mends_what_was_killed(own_cluster: Callable[..., Cluster], testpod_archive: Path) -> None:
+    """After every process of the cluster was killed, pods' too, `up` starts them again and nothing is lost."""
+    cluster = own_cluster(node=True)
+    cluster.up()
+    a_pod(cluster, "default", "server", cluster.load(testpod_archive)[1])
+    before = cluster.status().pids
+    Cgroup.of_this_machine(Layout(cluster.name).cgroup).kill()
+    assert set(cluster.status().pids.values()) == {None}
+    cluster.up()
+    assert cluster.status().is_ready
+    assert not set(cluster.status().pids.values()) & set(before.values())
+    address = ["get", "pod", "server", "-o", "jsonpath={.status.podIP}"]
+    eventually(lambda: get(f"http://{cluster.kubectl(*address)}:8080/") == "server\n")
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.8, 3.0])
+def test_up_survives_a_killed_predecessor(own_cluster: Callable[..., Cluster], seconds: float) -> None:
+    """An `up` that was killed on its way is finished by the next one, and `down` undoes both."""
+    cluster = own_cluster(node=True)
+    first = subprocess.Popen(
+        [sys.executable, "-m", "devcluster", f"--name={cluster.name}", "up"], cwd=ROOT, stderr=subprocess.DEVNULL
+    )
+    time.sleep(seconds)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    cluster.up()
+    assert cluster.status().is_ready
+    addresses = addresses_of(cluster)
+    cluster.down()
+    assert traces(cluster.name, addresses) == []
+
+
+def test_up_again_changes_nothing(own_cluster: Callable[..., Cluster]) -> None:
+    """A second `up` leaves every process as it is."""
+    cluster = own_cluster()
+    cluster.up()
+    before = cluster.status()
+    cluster.up()
+    assert cluster.status() == before
+    assert before.is_ready
+
+
+def test_two_ups_at_once_make_one_cluster(own_cluster: Callable[..., Cluster]) -> None:
+    """The second one waits for the first and finds everything done."""
+    cluster = own_cluster()
+    threads = [threading.Thread(target=cluster_here(cluster.name, node=False).up) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert cluster.status().is_ready
+    assert len(Cgroup.of_this_machine(Layout(cluster.name).cgroup).members()) == 2
+
+
+def test_two_clusters_run_side_by_side(own_cluster: Callable[..., Cluster]) -> None:
+    """They know nothing of each other, and the end of one is nothing to the other."""
+    one, two = own_cluster(), own_cluster()
+    one.up()
+    two.up()
+    assert one.server != two.server
+    one.kubectl("create", "namespace", "only-in-one")
+    assert "only-in-one" not in two.kubectl("get", "namespaces")
+    one.down()
+    assert two.status().is_ready
+
+
+def test_a_node_is_added_to_a_control_plane(own_cluster: Callable[..., Cluster]) -> None:
+    """The node comes on top: the API server goes on running, with all that it knows."""
+    control_plane = own_cluster()
+    control_plane.up()
+    control_plane.kubectl("create", "configmap", "kept")
+    pid = control_plane.apiserver_pid
+    with cluster_here(control_plane.name, node=True) as cluster:
+        assert cluster.apiserver_pid == pid
+        assert "kept" in cluster.kubectl("get", "configmaps")
+        assert "node1" in cluster.kubectl("get", "nodes")
+
+
+def test_other_settings_are_refused(own_cluster: Callable[..., Cluster]) -> None:
+    """A running cluster is not silently something else than what was asked for."""
+    cluster = own_cluster()
+    cluster.up()
+    other = cluster_here(cluster.name, node=False, emulated_version="1.33")
+    with pytest.raises(DevClusterError, match=r"emulated_version is None, not '1\.33'"):
+        other.up()
+    assert cluster.status().is_ready
+
+
+def test_an_older_kubernetes_is_emulated(own_cluster: Callable[..., Cluster]) -> None:
+    """With an emulated version the API server has the API of that version, and none that came later."""
+    cluster = own_cluster(emulated_version="1.33")
+    cluster.up()
+    served = cluster.kubectl("api-resources", "--api-group=admissionregistration.k8s.io")
+    assert "ValidatingAdmissionPolicy" in served
+    assert "MutatingAdmissionPolicy" not in served
+
+
+def test_only_its_own_processes_are_stopped(own_cluster: Callable[..., Cluster]) -> None:
+    """A process that got the number of one of ours is none of ours: it lives on."""
+    cluster = own_cluster()
+    cluster.up()
+    layout = Layout(cluster.name)
+    known = load(layout)
+    assert known is not None
+    with subprocess.Popen(["sleep", "60"]) as stranger:
+        etcd = known.processes["etcd"]
+        save(layout, known.with_process("etcd", type(etcd)(stranger.pid, etcd.started, etcd.boot)))
+        cluster.down()
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_a_component_that_dies_is_quoted(own_cluster: Callable[..., Cluster]) -> None:
+    """Where the API server does not start, the error shows the end of its log."""
+    cluster = own_cluster(extra_apiserver_args=("--no-such-flag",))
+    with pytest.raises(DevClusterError, match=r"(?s)kube-apiserver ended .*unknown flag: --no-such-flag"):
+        cluster.up()
