@@ -1,0 +1,245 @@
+"""Builds the tools' images with neither a container engine nor a registry: ``python -m tools.images [NAME...]``.
+
+Each image comes from its Dockerfile, the same that Docker builds anywhere; what a registry would give (Debian, Go's
+image) is made here: Debian's files by mmdebstrap, toe-run by Go, py-spy from its wheel. buildah does the rest. The
+result is an OCI archive that containerd imports as ``localhost/toe/NAME:dev``. It is kept under the hash of all that it
+is made of, so a second build builds nothing.
+
+Start reading at :func:`build`.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from devcluster import locks, packages, toolchain
+
+TOP = Path(__file__).resolve().parent.parent
+
+Report = Callable[[str], None]
+
+SUITE = "bookworm"
+# What the Dockerfiles would install; they find it there.
+BASE_PACKAGES = ("python3", "strace", "tcpdump")
+GO_NEEDED = (1, 24)
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image: its folder, and what its Dockerfile takes from elsewhere."""
+
+    folder: str
+    runner: bool = True
+    wheel: bool = False
+
+    @property
+    def dockerfile(self) -> Path:
+        """The recipe."""
+        return TOP / self.folder / "Dockerfile"
+
+    def sources(self) -> list[Path]:
+        """Every file that the image depends on, in a stable order."""
+        found = [self.dockerfile, TOP / "tools/pack.sh"]
+        if self.runner:
+            found += runner_sources()
+        if self.wheel:
+            found.append(TOP / self.folder / "requirements.txt")
+        if not self.runner:
+            found += sorted((TOP / self.folder).glob("*.py"))
+        return found
+
+
+IMAGES = {
+    "py-spy": Image("tools/py-spy", wheel=True),
+    "strace": Image("tools/strace"),
+    "tcpdump": Image("tools/tcpdump"),
+    "shop": Image("examples/shop", runner=False),
+}
+
+
+def build(name: str, cache: Path | None = None, report: Report | None = None) -> Path:
+    """Builds the image of this name unless it is there; returns its OCI archive.
+
+    The archive carries the name ``localhost/toe/NAME:dev``. ``cache`` is a directory such as ``~/.cache``.
+    """
+    workshop = Workshop((cache or Path.home() / ".cache") / "toe" / "images", report or _say)
+    archive = workshop.archive(name)
+    if not archive.exists():
+        with locks.exclusive(
+            workshop.place / "locks" / "build.lock", lambda: workshop.report("waiting for another build of images")
+        ):
+            if not archive.exists():
+                workshop.build(name)
+    return archive
+
+
+def tag(name: str) -> str:
+    """The name that an archive gives its image."""
+    return f"localhost/toe/{name}:dev"
+
+
+def pinned(name: str, archive: Path) -> str:
+    """The reference by digest, which no later build can change the meaning of."""
+    with tarfile.open(archive) as tar:
+        member = tar.extractfile("index.json")
+        assert member is not None
+        index = json.load(member)
+    return f"localhost/toe/{name}@{index['manifests'][0]['digest']}"
+
+
+def runner_sources() -> list[Path]:
+    """The files that toe-run is compiled from."""
+    files = [path for path in (TOP / "runner").glob("*.go") if not path.name.endswith("_test.go")]
+    return [TOP / "runner/go.mod", *sorted(files)]
+
+
+class Workshop:
+    """A directory in which images are made."""
+
+    def __init__(self, place: Path, report: Report) -> None:
+        self.place = place
+        self.report = report
+        self.base_key = _hash([f"{SUITE} {' '.join(BASE_PACKAGES)}"])
+
+    def archive(self, name: str) -> Path:
+        """Where the finished image is, named after all that it is made of."""
+        return self.place / f"{name}-{_hash([self.base_key], IMAGES[name].sources())}.tar"
+
+    def build(self, name: str) -> None:
+        """Makes the archive; what fails leaves none."""
+        packages.ensure(("mmdebstrap", "buildah"), self.report)
+        image, archive = IMAGES[name], self.archive(name)
+        arguments = {"BASE": self._base()}
+        if image.runner:
+            arguments["RUNNER"] = self._runner()
+        if image.wheel:
+            arguments["PYSPY"] = self._wheel(TOP / image.folder / "requirements.txt")
+        self.report(f"building {tag(name)}")
+        self._bud(tag(name), image.dockerfile, TOP, arguments)
+        unfinished = archive.with_suffix(".unfinished")
+        unfinished.unlink(missing_ok=True)
+        self._buildah("push", "--quiet", tag(name), f"oci-archive:{unfinished}:{tag(name)}")
+        unfinished.rename(archive)
+
+    def _base(self) -> str:
+        """Debian with the packages that the Dockerfiles install, as an image for build stages."""
+        image = f"localhost/toe/base:{self.base_key}"
+        root = self.place / f"base-{self.base_key}"
+        if not (root / "base.tar").exists():
+            self.report(f"making a Debian {SUITE} with {', '.join(BASE_PACKAGES)}")
+            root.mkdir(parents=True, exist_ok=True)
+            include = ",".join(BASE_PACKAGES)
+            _run("mmdebstrap", "--quiet", "--variant=minbase", f"--include={include}", SUITE, root / "unfinished.tar")
+            (root / "unfinished.tar").rename(root / "base.tar")
+        self._scratch(image, root, "ADD base.tar /")
+        return image
+
+    def _runner(self) -> str:
+        """toe-run, as an image that holds nothing else."""
+        key = _hash([], runner_sources())
+        root = self.place / f"runner-{key}"
+        if not (root / "toe-run").exists():
+            root.mkdir(parents=True, exist_ok=True)
+            compile_runner(root / "toe-run", self.place.parent, self.report)
+        image = f"localhost/toe/runner:{key}"
+        self._scratch(image, root, "COPY toe-run /toe-run")
+        return image
+
+    def _wheel(self, requirements: Path) -> str:
+        """py-spy of the wheel whose hash the repository knows, as an image."""
+        key = _hash([], [requirements])
+        root = self.place / f"py-spy-wheel-{key}"
+        if not root.exists():
+            unfinished = root.with_suffix(".unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps")
+            safe = ("--only-binary=:all:", "--require-hashes", "--root-user-action=ignore")
+            _run(*pip, *safe, "--target", unfinished / "wheel", "-r", requirements)
+            shutil.copy(unfinished / "wheel/bin/py-spy", unfinished / "py-spy")
+            shutil.copy(next((unfinished / "wheel").glob("*.dist-info/licenses/LICENSE")), unfinished / "LICENSE")
+            unfinished.rename(root)
+        image = f"localhost/toe/py-spy-wheel:{key}"
+        self._scratch(image, root, "COPY py-spy LICENSE /")
+        return image
+
+    def _scratch(self, image: str, context: Path, line: str) -> None:
+        """An image of one line, unless it is there."""
+        if self._buildah("images", "--quiet", "--filter", f"reference={image}").strip():
+            return
+        (context / "Dockerfile").write_text(f"FROM scratch\n{line}\n", encoding="utf-8")
+        self._bud(image, context / "Dockerfile", context, {})
+
+    def _bud(self, image: str, dockerfile: Path, context: Path, arguments: dict[str, str]) -> None:
+        given = [f"--build-arg={name}={value}" for name, value in arguments.items()]
+        # Dates are the only thing that differs between two builds of the same; with none the digest is the same too.
+        fixed = ("--isolation=chroot", "--pull-never", "--timestamp=0", "--quiet")
+        self._buildah("bud", *fixed, *given, f"--tag={image}", f"--file={dockerfile}", str(context))
+
+    def _buildah(self, command: str, *arguments: str) -> str:
+        """buildah with a store of its own, so that nothing of this machine's containers is touched."""
+        store = (f"--root={self.place / 'store'}", f"--runroot={self.place / 'run'}")
+        return _run("buildah", *store, command, *arguments)
+
+
+def compile_runner(target: Path, cache: Path, report: Report) -> None:
+    """Compiles toe-run: static, and the same bytes wherever the repository lies."""
+    go = toolchain.go(cache, GO_NEEDED, report)
+    unfinished = target.with_suffix(".unfinished")
+    options = ("-trimpath", "-buildvcs=false", "-ldflags=-s -w")
+    _run("env", "CGO_ENABLED=0", go, "build", *options, "-o", unfinished, ".", cwd=TOP / "runner")
+    unfinished.rename(target)
+
+
+def _hash(texts: Iterable[str], files: Iterable[Path] = ()) -> str:
+    total = hashlib.sha256()
+    for text in texts:
+        total.update(text.encode() + b"\0")
+    for path in files:
+        content = path.read_bytes()
+        total.update(f"{path.relative_to(TOP)} {len(content)}\0".encode() + content)
+    return total.hexdigest()[:16]
+
+
+class BuildError(Exception):
+    """Is a command that failed, with the end of what it said."""
+
+
+def _run(*command: str | Path, cwd: Path | None = None) -> str:
+    done = subprocess.run(
+        [str(word) for word in command], cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )
+    if done.returncode != 0:
+        said = "\n".join((done.stderr + done.stdout).strip().splitlines()[-15:])
+        raise BuildError(f"{' '.join(str(word) for word in command[:6])} ... failed ({done.returncode}):\n{said}")
+    return done.stdout
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def main(names: list[str], cache: Path | None) -> int:
+    """Builds the images named, all when none is; prints one reference by digest and its archive per line."""
+    for name in names or list(IMAGES):
+        try:
+            archive = build(name, cache)
+        except BuildError as error:
+            _say(f"error: {error}")
+            return 1
+        print(f"{pinned(name, archive)}\t{archive}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m tools.images", description="Builds the tools' images.")
+    parser.add_argument("names", nargs="*", metavar="NAME", choices=[[], *IMAGES], help=", ".join(IMAGES))
+    given = os.environ.get("XDG_CACHE_HOME")  # noqa: TID251 - read here and nowhere else in this module
+    sys.exit(main(parser.parse_args().names, Path(given) if given else None))
