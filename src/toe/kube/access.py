@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 from toe.errors import SettingsError
 from toe.kube import kubeconfig
 from toe.kube.credentials import EXEC_VERSIONS, Credential, Exec, Files, Fixed, Source, basic
-from toe.kube.kubeconfig import Cluster, ExecConfig, Kubeconfig, User
+from toe.kube.kubeconfig import Cluster, Context, ExecConfig, Kubeconfig, User
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 DEFAULT_KUBECONFIG = Path(".kube") / "config"
@@ -111,12 +111,7 @@ def from_kubeconfig(
     ``environment`` is what exec plugins run in. Raises SettingsError naming the file and the field that is wrong.
     """
     config = kubeconfig.read(paths)
-    name = context or config.current_context
-    if name and name not in config.contexts:
-        raise SettingsError(f"context {name!r} is in none of the files; there are: {_names(config.contexts)}")
-    if not name and (cluster is None or user is None):
-        raise SettingsError("no current-context is set; name a context")
-    chosen = config.contexts[name] if name else kubeconfig.Context()
+    chosen = _context(config, context, complete=cluster is not None and user is not None)
     cluster_name, user_name = cluster or chosen.cluster, user or chosen.user
     if cluster_name not in config.clusters:
         raise SettingsError(f"cluster {cluster_name!r} is in none of the files; there are: {_names(config.clusters)}")
@@ -127,20 +122,13 @@ def from_kubeconfig(
     where = f"{config.origin['clusters', cluster_name]}: clusters[{cluster_name}]"
     if not (server or place.server):
         raise SettingsError(f"{where}.server: missing")
-    ca_data = kubeconfig.data(place.certificate_authority_data, f"{where}.certificate-authority-data")
-    ca_file = certificate_authority or (Path(place.certificate_authority) if place.certificate_authority else None)
-    insecure = place.insecure_skip_tls_verify if insecure_skip_tls_verify is None else insecure_skip_tls_verify
-    if insecure and (ca_data or ca_file):
-        if insecure_skip_tls_verify is None:
-            raise SettingsError(f"{where}: insecure-skip-tls-verify together with a certificate authority")
-        ca_data, ca_file = b"", None
+    ca_file, ca_data, insecure = _trust(place, where, certificate_authority, insecure_skip_tls_verify)
+    fixed = Fixed(Credential(f"Bearer {token}")) if token else None
     return Access(
         server=server or place.server,
-        credentials=Fixed(Credential(f"Bearer {token}"))
-        if token
-        else _source(config, user_name, who, place, environment or {}),
-        ca_file=None if ca_data and certificate_authority is None else ca_file,
-        ca_data=b"" if certificate_authority else ca_data,
+        credentials=fixed or _source(config, user_name, who, place, environment or {}),
+        ca_file=ca_file,
+        ca_data=ca_data,
         insecure_skip_tls_verify=insecure,
         tls_server_name=tls_server_name or place.tls_server_name,
         proxy_url=place.proxy_url,
@@ -152,6 +140,31 @@ def from_kubeconfig(
             extra=who.act_as_user_extra or {},
         ),
     )
+
+
+def _context(config: Kubeconfig, wanted: str | None, *, complete: bool) -> Context:
+    """Picks the context; none is needed when cluster and user are named themselves."""
+    name = wanted or config.current_context
+    if not name and not complete:
+        raise SettingsError("no current-context is set; name a context")
+    if name and name not in config.contexts:
+        raise SettingsError(f"context {name!r} is in none of the files; there are: {_names(config.contexts)}")
+    return config.contexts[name] if name else Context()
+
+
+def _trust(place: Cluster, where: str, file: Path | None, insecure: bool | None) -> tuple[Path | None, bytes, bool]:
+    """Decides what the server's certificate is checked against: the flags beat the file, data beats a path."""
+    data = kubeconfig.data(place.certificate_authority_data, f"{where}.certificate-authority-data")
+    path = Path(place.certificate_authority) if place.certificate_authority else None
+    if insecure:
+        return None, b"", True
+    if file is not None:
+        return file, b"", False
+    if insecure is None and place.insecure_skip_tls_verify:
+        if data or path:
+            raise SettingsError(f"{where}: insecure-skip-tls-verify together with a certificate authority")
+        return None, b"", True
+    return (None if data else path), data, False
 
 
 def _source(config: Kubeconfig, name: str, user: User, place: Cluster, environment: Mapping[str, str]) -> Source:
