@@ -1,9 +1,9 @@
 """The argument grammar: which of a user's words a tool accepts. The default is none.
 
 Canonical form only: a flag is one whole word, its value the next one. Abbreviations, joined flags (``-c5``,
-``--x=y``), ``--``, a leading ``-`` or ``@`` in a value and anything outside printable ASCII are refused, since each is a way past an
-administrator's rule in some tool (``tcpdump -z``, ``gdb -ex shell``, ``@file``). Patterns are RE2 and match whole
-words, the same engine and meaning as CEL's ``matches('^(?:...)$')`` in the API server.
+``--x=y``), ``--``, a leading ``-`` or ``@`` in a value and anything outside printable ASCII are refused, since each is a
+way past an administrator's rule in some tool (``tcpdump -z``, ``gdb -ex shell``, ``@file``). Patterns are RE2 and match
+whole words, the same engine and meaning as CEL's ``matches('^(?:...)$')`` in the API server.
 """
 
 import re
