@@ -1,0 +1,181 @@
+"""Execute a plan's actions one by one. Decides nothing but whether an error of the API server is final.
+
+Every write carries the uid and resourceVersion it was planned with, so it happens to the state that was judged or not
+at all. What a write returns goes into the caches at once (read your writes).
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import structlog
+
+from toe.api.powertool import PowerTool, PowerToolStatus
+from toe.api.powertoolconfig import PowerToolConfig, PowerToolConfigStatus
+from toe.api.reasons import Reason
+from toe.controller.observe import Caches, Memory
+from toe.errors import ClusterError, ConflictError, ForbiddenError, InvalidError, NotFoundError
+from toe.kube.client import Client
+from toe.kube.events import EventRecorder
+from toe.kube.resource import PODS, POWERTOOLCONFIGS, POWERTOOLS
+from toe.plan.actions import Action, AddEphemeralContainer, RecordEvent, WriteConfigStatus, WriteStatus
+from toe.policy.verdict import Violation
+
+_log = structlog.get_logger(__name__)
+_COUNTS = ("selectedPods", "completedPods", "failedPods", "bytesWritten")
+
+
+class Applier:
+    """Executes actions against one cluster."""
+
+    def __init__(
+        self, client: Client, caches: Caches, memory: Memory, events: EventRecorder, clock: Callable[[], datetime]
+    ) -> None:
+        self._client = client
+        self._caches = caches
+        self._memory = memory
+        self._events = events
+        self._clock = clock
+
+    async def apply(self, actions: tuple[Action, ...], run: PowerTool | None = None) -> None:
+        """Executes a plan: statuses first, in order, then all containers at once, then the events.
+
+        Raises ClusterError for the first write that failed in a way that another look may mend. Where freezing the
+        targets was not written down, no container is added. A container that the API server refuses for good is
+        remembered, and the next plan says so in the status.
+        """
+        for action in actions:
+            match action:
+                case WriteStatus():
+                    await self._write_status(action)
+                case WriteConfigStatus():
+                    await self._write_config_status(action)
+                case _:
+                    pass
+        additions = [action for action in actions if isinstance(action, AddEphemeralContainer)]
+        if additions and run is not None:
+            results = await asyncio.gather(*(self._add(action, run) for action in additions), return_exceptions=True)
+            self._record([action for action in actions if isinstance(action, RecordEvent)])
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
+        else:
+            self._record([action for action in actions if isinstance(action, RecordEvent)])
+
+    async def _write_status(self, action: WriteStatus) -> None:
+        run = action.run
+        body = status_patch(run, action.status)
+        stored = await self._client.patch(
+            POWERTOOLS, run.metadata.namespace, run.metadata.name, body, kind="merge", subresource="status"
+        )
+        self._memory.written[run.metadata.uid] = self._clock()
+        self._caches.runs.observe(stored)
+        _log.info(
+            "status written",
+            namespace=run.metadata.namespace,
+            powertool=run.metadata.name,
+            phase=action.status.phase,
+            tool=run.spec.tool.name,
+        )
+
+    async def _write_config_status(self, action: WriteConfigStatus) -> None:
+        config = action.config
+        stored = await self._client.patch(
+            POWERTOOLCONFIGS,
+            config.metadata.namespace,
+            config.metadata.name,
+            status_patch(config, action.status),
+            kind="merge",
+            subresource="status",
+        )
+        self._caches.configs.observe(stored)
+
+    async def _add(self, action: AddEphemeralContainer, run: PowerTool) -> None:
+        body = {
+            "metadata": {"uid": action.pod_uid, "resourceVersion": action.resource_version},
+            "spec": {"ephemeralContainers": [action.container]},
+        }
+        try:
+            stored = await self._client.patch(
+                PODS, action.namespace, action.pod, body, kind="strategic", subresource="ephemeralcontainers"
+            )
+        except NotFoundError:
+            return  # the pod is gone; its watch event ends the target
+        except (ForbiddenError, InvalidError) as error:
+            violation = refusal(error)
+            if violation is None:
+                raise
+            _log.warning(
+                "injection refused",
+                namespace=action.namespace,
+                pod=action.pod,
+                powertool=run.metadata.name,
+                reason=violation.reason,
+                error=error.message,
+            )
+            self._memory.refuse(run.metadata.uid, action.pod_uid, violation)
+            return
+        self._caches.pods.observe(stored)
+        self._record(list(action.events))
+        _log.info(
+            "tool injected",
+            namespace=action.namespace,
+            pod=action.pod,
+            powertool=run.metadata.name,
+            container=action.container.name,
+            image=action.container.image,
+            uid=action.container.security_context.run_as_user,
+        )
+
+    def _record(self, events: list[RecordEvent]) -> None:
+        for event in events:
+            self._events.record(
+                event.regarding, type=event.type, reason=event.reason, message=event.message, now=self._clock()
+            )
+
+
+def status_patch(obj: PowerTool | PowerToolConfig, status: PowerToolStatus | PowerToolConfigStatus) -> dict[str, Any]:
+    """Returns the merge patch that makes ``obj``'s status equal to ``status``, fails on any other version of it.
+
+    A field that is gone is nulled; counts are always there, so that the printed columns never go blank.
+    Source: RFC 7396.
+    """
+    old, new = msgspec.to_builtins(obj.status), msgspec.to_builtins(status)
+    if isinstance(status, PowerToolStatus):
+        new = {**dict.fromkeys(_COUNTS, 0), **new}
+    patch = {name: _nulled(old.get(name), value) for name, value in new.items()}
+    patch |= {name: None for name in old if name not in new}
+    meta = obj.metadata
+    return {"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version}, "status": patch}
+
+
+def _nulled(old: Any, new: Any) -> Any:
+    """Returns a nested value with nulls for what it no longer has; lists are replaced whole by a merge patch."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return new
+    return {**{name: None for name in old if name not in new}, **new}
+
+
+def refusal(error: ClusterError) -> Violation | None:
+    """Returns the reason when an injection was refused for good; None when another look may help.
+
+    Not final: another pod under the same name (``metadata.uid: field is immutable``), and a container of our name that
+    came between (``existing ephemeral containers ... may not be changed``).
+    """
+    message = error.message
+    if isinstance(error, ForbiddenError):
+        reason = Reason.POD_SECURITY_FORBIDS if "violates PodSecurity" in message else Reason.CLUSTER_FORBIDS
+        start = message.find("violates PodSecurity")
+        return Violation(reason, message[start:] if start >= 0 else message)
+    if isinstance(error, InvalidError):
+        if "metadata.uid" in message or "field is immutable" in message or "may not be changed" in message:
+            return None
+        return Violation(Reason.CONTAINER_INVALID, message)
+    return None
+
+
+def is_ordinary(error: ClusterError) -> bool:
+    """Tells whether an error is part of ordinary life: somebody wrote first, or the object is gone."""
+    return isinstance(error, (ConflictError, NotFoundError))

@@ -1,0 +1,125 @@
+"""``toe controller``: reads its flags, connects, and reconciles until it is told to stop."""
+
+import argparse
+import asyncio
+import gc
+import logging
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+import uvloop
+
+from toe.api.settings import Settings
+from toe.api.time import parse_duration
+from toe.controller.reconcile import WORKERS, Controller
+from toe.errors import SettingsError
+from toe.kube.access import Access, from_kubeconfig, in_cluster
+from toe.kube.client import Client
+
+if TYPE_CHECKING:
+    from toe.main import Surroundings
+
+_log = structlog.get_logger(__name__)
+
+
+def run(arguments: Sequence[str], around: "Surroundings", clock: Callable[[], datetime]) -> int:
+    """Runs the controller until SIGTERM or SIGINT; returns the exit status."""
+    options = _options(arguments)
+    _configure_log(options.log_level)
+    try:
+        access, settings = _access(options, around), _settings(options)
+    except SettingsError as error:
+        print(f"toe controller: {error}", file=sys.stderr)
+        return 2
+    return uvloop.run(_serve(access, settings, options.workers, clock))
+
+
+async def _serve(access: Access, settings: Settings, workers: int, clock: Callable[[], datetime]) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with Client(access) as client:
+        controller = Controller(client, settings, clock)
+        work = asyncio.create_task(controller.run(workers=workers, ready=_ready))
+        told = asyncio.create_task(stop.wait())
+        _log.info("controller started", server=access.server, system_namespace=settings.system_namespace)
+        await asyncio.wait((work, told), return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        if work.done():
+            _log.error("controller failed", error=repr(work.exception()))
+            return 1
+        await controller.drain()
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        _log.info("controller stopped")
+        return 0
+
+
+def _ready() -> None:
+    """Says so, and moves everything that lives for good out of the garbage collector's way."""
+    gc.collect()
+    gc.freeze()
+    _log.info("caches synced")
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="toe controller",
+        description="Runs the operator: injects tools as PowerTools ask for and PowerToolConfigs permit.",
+    )
+    parser.add_argument("--kubeconfig", type=Path, help="default: the pod's service account, else $KUBECONFIG")
+    parser.add_argument("--context", help="context of the kubeconfig")
+    parser.add_argument("--system-namespace", default="toe-system", help="the only namespace PowerToolConfigs count in")
+    parser.add_argument("--start-deadline", default="5m", metavar="DURATION", help="how long a run may wait to start")
+    parser.add_argument("--max-containers-per-pod", type=int, default=16, help="tool containers over a pod's life")
+    parser.add_argument("--workers", type=int, default=WORKERS, help="passes in flight")
+    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    return parser.parse_args(arguments)
+
+
+def _access(options: argparse.Namespace, around: "Surroundings") -> Access:
+    host = around.environment.get("KUBERNETES_SERVICE_HOST", "")
+    if host and options.kubeconfig is None:
+        return in_cluster(host=host, port=around.environment.get("KUBERNETES_SERVICE_PORT", "443"))
+    paths = (options.kubeconfig,) if options.kubeconfig else around.kubeconfig
+    return from_kubeconfig(paths, context=options.context, environment=around.environment)
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    deadline = parse_duration(options.start_deadline)
+    if deadline is None or deadline.total_seconds() < 1:
+        raise SettingsError(
+            f"--start-deadline {options.start_deadline!r}: a duration of at least 1s such as 5m is wanted"
+        )
+    if options.workers < 1:
+        raise SettingsError(f"--workers {options.workers}: at least 1 is wanted")
+    if not 1 <= options.max_containers_per_pod <= 32:
+        raise SettingsError(f"--max-containers-per-pod {options.max_containers_per_pod}: 1 to 32 is wanted")
+    return Settings(
+        system_namespace=options.system_namespace,
+        start_deadline=deadline,
+        max_containers_per_pod=options.max_containers_per_pod,
+    )
+
+
+def _configure_log(level: str) -> None:
+    """Sends one JSON object a line to standard error; texts are constant, facts are fields."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=lambda value, **_: msgspec.json.encode(value, enc_hook=str)),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,214 @@
+"""Make the cluster match: one pass for one key. Observe, plan, apply; then look again when the plan says so.
+
+Nothing polls: a pass happens because something changed, because a write failed, or because a plan named a moment.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+import structlog
+
+from toe.api.pod import Pod
+from toe.api.powertool import PowerTool
+from toe.api.powertoolconfig import PowerToolConfig
+from toe.api.settings import Settings
+from toe.controller.apply import Applier, is_ordinary
+from toe.controller.observe import (
+    CONFIG_INDEXES,
+    CONFLICTED,
+    HELD_POD,
+    RUN_INDEXES,
+    TOOL,
+    WAITING,
+    Caches,
+    Memory,
+    Observer,
+    rival_of,
+)
+from toe.errors import ClusterError
+from toe.kube.cache import Cache
+from toe.kube.client import Client
+from toe.kube.events import EventRecorder
+from toe.kube.queue import WorkQueue
+from toe.kube.resource import NAMESPACES, PODS, POWERTOOLCONFIGS, POWERTOOLS, Namespace
+from toe.plan.actions import Plan, WriteStatus
+from toe.plan.configs import plan_config
+from toe.plan.planner import plan
+from toe.plan.snapshot import Snapshot
+from toe.plan.targets import live_tools
+from toe.policy.identity import is_eligible
+
+WORKERS = 32
+STALE_SECONDS = 1.0
+"""How long a pass waits before it asks again whether the caches follow the server."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Key(NamedTuple):
+    """Names one thing to reconcile."""
+
+    kind: Literal["run", "config"]
+    namespace: str
+    name: str
+
+
+class Controller:
+    """Reconciles PowerTools and PowerToolConfigs of one cluster."""
+
+    def __init__(self, client: Client, settings: Settings, clock: Callable[[], datetime]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._queue: WorkQueue[Key] = WorkQueue()
+        self._memory = Memory()
+        self._writing: dict[str, object] = {}
+        self.events = EventRecorder(client)
+        self.caches = Caches(
+            runs=Cache(client, POWERTOOLS, on_change=self._run_changed, indexes=RUN_INDEXES),
+            configs=Cache(client, POWERTOOLCONFIGS, on_change=self._config_changed, indexes=CONFIG_INDEXES),
+            pods=Cache(client, PODS, on_change=self._pod_changed),
+            namespaces=Cache(client, NAMESPACES, on_change=self._namespace_changed),
+        )
+        self._observer = Observer(self.caches, settings, self._memory)
+        self._applier = Applier(client, self.caches, self._memory, self.events, clock)
+
+    async def run(self, *, workers: int = WORKERS, ready: Callable[[], None] = lambda: None) -> None:
+        """Reconciles until it is cancelled: follows the caches, and starts the workers when all are synced."""
+        async with asyncio.TaskGroup() as group:
+            for cache in self.caches.all:
+                group.create_task(cache.run(), name=f"cache {cache}")
+            group.create_task(self.events.run(), name="events")
+            for cache in self.caches.all:
+                await cache.synced()
+            ready()
+            for number in range(workers):
+                group.create_task(self._work(), name=f"worker {number}")
+
+    async def drain(self, seconds: float = 5.0) -> None:
+        """Takes no more keys and gives events their last chance."""
+        self._queue.close()
+        await self.events.flush(timeout=seconds)
+
+    async def _work(self) -> None:
+        while (key := await self._queue.get()) is not None:
+            try:
+                await self._reconcile(key)
+            except ClusterError as error:
+                delay = self._queue.retry(key)
+                if not is_ordinary(error):
+                    _log.warning("pass failed", key=str(key), error=error.message, status=error.status, retry=delay)
+            except Exception:
+                _log.exception("pass failed unexpectedly", key=str(key), retry=self._queue.retry(key))
+            else:
+                self._queue.forget(key)
+            finally:
+                self._queue.done(key)
+
+    async def _reconcile(self, key: Key) -> None:
+        if not self.caches.live:
+            self._queue.add_after(key, STALE_SECONDS)
+            return
+        match key.kind:
+            case "run":
+                await self._reconcile_run(key)
+            case "config":
+                await self._reconcile_config(key)
+
+    async def _reconcile_run(self, key: Key) -> None:
+        now = self._clock()
+        snapshot = self._observer.run(key.namespace, key.name, now)
+        if snapshot is None:
+            return
+        decided = plan(snapshot)
+        uid = snapshot.request.run.metadata.uid
+        self._reserve(snapshot, decided)
+        self._writing[uid] = next((a.status for a in decided.actions if isinstance(a, WriteStatus)), None)
+        try:
+            await self._applier.apply(decided.actions, snapshot.request.run)
+        finally:
+            self._memory.reserved.pop(uid, None)
+            self._writing.pop(uid, None)
+        if uid in self._memory.refusals:
+            self._queue.add(key)
+        if decided.look_again is not None:
+            self._queue.add_after(key, max((decided.look_again - now).total_seconds(), 0.01))
+
+    def _reserve(self, snapshot: Snapshot, decided: Plan) -> None:
+        """Holds the pods of a run while its freezing is being written: other passes run meanwhile."""
+        run = snapshot.request.run
+        frozen = next((a.status for a in decided.actions if isinstance(a, WriteStatus) and a.status.is_frozen), None)
+        if frozen is None or run.status.is_frozen:
+            return
+        pods = frozenset(target.pod_uid for target in frozen.targets if target.state == "Prepared")
+        configs = [judged.config for judged in snapshot.request.configs]
+        self._memory.reserved[run.metadata.uid] = rival_of(run, configs, pods, holds=True)
+
+    async def _reconcile_config(self, key: Key) -> None:
+        snapshot = self._observer.config(key.namespace, key.name, self._clock())
+        if snapshot is not None:
+            await self._applier.apply(plan_config(snapshot).actions)
+
+    # What a change wakes
+
+    def _run_changed(self, old: PowerTool | None, new: PowerTool | None) -> None:
+        run = new or old
+        assert run is not None
+        if new is None or new.status.is_finished:
+            self._memory.forget(run.metadata.uid)
+            if old is not None and (old.status.is_frozen and not old.status.is_finished):
+                self._wake(CONFLICTED, run.metadata.namespace)
+        if new is None or new.status.is_finished:
+            return
+        if self._writing.get(new.metadata.uid) == new.status and old is not None:
+            return  # the echo of a write that is under way
+        self._queue.add(Key("run", *new.metadata.key))
+
+    def _config_changed(self, old: PowerToolConfig | None, new: PowerToolConfig | None) -> None:
+        self._observer.config_changed(old, new)
+        if old is not None and new is not None and old.spec == new.spec and _face(old) == _face(new):
+            return  # only its status changed
+        for name in {config.spec.name for config in (old, new) if config is not None}:
+            for config in self.caches.configs.by_index(TOOL, name):
+                self._queue.add(Key("config", *config.metadata.key))
+            self._wake(TOOL, name)
+
+    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        pod = new or old
+        assert pod is not None
+        if old is None or new is None or _fate(old) != _fate(new):
+            self._wake(HELD_POD, pod.metadata.uid)
+        if old is not None and (new is None or live_tools(old) != live_tools(new)):
+            self._wake(CONFLICTED, pod.metadata.namespace)
+        if new is not None and is_eligible(new):
+            fresh = old is None or not is_eligible(old) or old.metadata.labels != new.metadata.labels
+            for run in self.caches.runs.by_index(WAITING, new.metadata.namespace) if fresh else ():
+                if run.spec.targets.label_selector.matches(new.metadata.labels):
+                    self._queue.add(Key("run", *run.metadata.key))
+
+    def _namespace_changed(self, old: Namespace | None, new: Namespace | None) -> None:
+        if new is not None and (old is None or old.metadata.labels != new.metadata.labels):
+            self._wake(WAITING, new.metadata.name)
+
+    def _wake(self, index: str, key: str) -> None:
+        for run in self.caches.runs.by_index(index, key):
+            self._queue.add(Key("run", *run.metadata.key))
+
+
+def _fate(pod: Pod) -> tuple[object, ...]:
+    """Is what of a pod can change a target: what the kubelet reports, and whether the pod is going.
+
+    That a container was added to the spec is not news: we did it, and the kubelet's report follows.
+    """
+    status = pod.status
+    return (
+        status.ephemeral_container_statuses,
+        status.container_statuses,
+        status.phase,
+        pod.metadata.deletion_timestamp,
+    )
+
+
+def _face(config: PowerToolConfig) -> tuple[object, ...]:
+    return (config.metadata.generation, config.metadata.annotations)
