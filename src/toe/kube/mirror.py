@@ -45,6 +45,7 @@ class Mirror(Generic[T]):
         self._labels: dict[tuple[str, str, str], set[Key]] = {}  # (namespace, label, value)
         self._namespaces: dict[str, set[Key]] = {}
         self._graves: OrderedDict[str, int] = OrderedDict()  # uid -> version of its end
+        self._listed_at = 0  # version of the last list: events up to it are in it
         self.position = 0  # everything the server did up to this version is in here
 
     def __len__(self) -> int:
@@ -82,6 +83,8 @@ class Mirror(Generic[T]):
         """Takes in one watch event. Events that come twice or late change nothing."""
         meta = obj.metadata
         version = int(meta.resource_version)
+        if version <= self._listed_at:
+            return
         if version > self.position:
             self.position = version
         if kind != "DELETED":
@@ -131,6 +134,7 @@ class Mirror(Generic[T]):
                     self._bury(old.metadata.uid, version)
                 self._remove(old)
         self.position = max(self.position, version)
+        self._listed_at = version
         for obj in listed.values():
             self._take(obj, int(obj.metadata.resource_version))
 

@@ -29,6 +29,12 @@ CONNECT_TIMEOUT = 10.0
 NEVER_SENT = "NeverSent"
 AMBIGUOUS = "Ambiguous"
 USER_AGENT = f"toe/{importlib.metadata.version('toe')}"
+_NO_CONNECTION = (
+    ClientConnectorError,
+    ClientConnectorCertificateError,
+    ClientConnectorSSLError,
+    ConnectionTimeoutError,
+)
 
 
 class Transport:
@@ -84,16 +90,12 @@ class Transport:
         merged = self._headers.copy()
         merged.update(headers)
         try:
-            # Lower case, because aiohttp repeats GET, PUT and DELETE by itself after a lost connection, and compares
-            # with upper case. One retry policy is enough, and only ours knows what is safe to repeat.
             async with session.request(
-                method.lower(), URL(url, encoded=True), data=body, headers=merged, allow_redirects=False, **self._extra
+                method, URL(url, encoded=True), data=body, headers=merged, allow_redirects=False, **self._extra
             ) as response:
                 yield response
-        except (ClientConnectorError, ClientConnectorCertificateError, ClientConnectorSSLError) as error:
+        except _NO_CONNECTION as error:
             raise UnavailableError(f"no connection to {self._access.server}: {error}", reason=NEVER_SENT) from error
-        except ConnectionTimeoutError as error:
-            raise UnavailableError(f"no connection to {self._access.server} in time", reason=NEVER_SENT) from error
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, TimeoutError):
                 raise
@@ -135,7 +137,26 @@ class Transport:
             read_bufsize=1 << 18,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
+            middlewares=(_once,),
         )
+
+
+async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keeps aiohttp from repeating GET, PUT and DELETE by itself when a connection is lost.
+
+    It does so for some classes of error, hence another class. One retry policy is enough, and a DELETE that may have
+    been executed must not be sent again.
+    """
+    try:
+        return await handler(request)
+    except _NO_CONNECTION:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _LostError(f"{type(error).__name__}: {error}") from error
+
+
+class _LostError(aiohttp.ClientError):
+    """The connection was lost while a request was under way."""
 
 
 def tls(access: Access, credential: Credential) -> ssl.SSLContext:
