@@ -14,10 +14,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 PRODUCTS = [
     {"sku": f"sku-{number:04}", "name": f"{colour} {thing} no. {number}", "cents": 199 + number * 37 % 9800}
-    for number in range(600)
+    for number in range(3000)
     for colour, thing in [(["red", "green", "blue"][number % 3], ["cup", "lamp", "chair", "rug"][number % 4])]
 ]
-VOUCHERS = [hashlib.sha256(f"voucher {number}".encode()).hexdigest() for number in range(150)]
+VOUCHERS = [hashlib.sha256(f"voucher {number}".encode()).hexdigest() for number in range(1200)]
 
 
 def render_catalog() -> str:
@@ -38,8 +38,8 @@ def format_price(cents: int) -> str:
 
 
 def price_basket() -> dict:
-    """Adds up a basket of every tenth product, with discounts and tax."""
-    basket = PRODUCTS[::10]
+    """Adds up a basket of every fiftieth product, with discounts and tax."""
+    basket = PRODUCTS[::50]
     net = sum(apply_discounts(product) for product in basket)
     return {"items": len(basket), "net": net, "gross": add_tax(net)}
 
