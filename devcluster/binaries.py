@@ -115,6 +115,8 @@ class Binaries:
             target = self.path(name)
             target.parent.mkdir(parents=True, exist_ok=True)
             unfinished = target.with_suffix(".unfinished")
+            # What a killed build left may be no program, and over such a file Go refuses to write.
+            unfinished.unlink(missing_ok=True)
             command = [str(go), "build", *self._flags(program).split("\t"), "-o", str(unfinished), program.package]
             with _progress(f"[{number}/{len(names)}] {name}", self._report):
                 _go(command, module)
@@ -165,7 +167,7 @@ def write_module(module: Path, version: str, go: Path) -> None:
 
 def module_text(upstream: str, version: str) -> str:
     """Our go.mod for a version of Kubernetes, from the go.mod of that version."""
-    staging = sorted(set(re.findall(r"^\s*(k8s\.io/\S+) v0\.0\.0\b", upstream, re.MULTILINE)))
+    staging = sorted(set(re.findall(r"^\s*(k8s\.io/\S+) v0\.0\.0(?=\s|$)", upstream, re.MULTILINE)))
     release = version.replace("v1.", "v0.", 1)
     directives = re.findall(r"^(?:go|godebug) .+$", upstream, re.MULTILINE)
     return "\n".join(

@@ -3,9 +3,8 @@
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 
-from devcluster import mounts, network, processes
+from devcluster import locks, mounts, network, processes
 from devcluster.cgroups import Cgroup
 from devcluster.errors import DevClusterError
 from devcluster.layout import Addresses, Layout
@@ -24,16 +23,14 @@ def clear(layout: Layout, addresses: Addresses | None, recorded: Mapping[str, Pr
     mounts.delete(layout)
     network.delete(layout, addresses)
     Cgroup.of_this_machine(layout.cgroup).remove()
-    _remove_tree(layout, layout.run)
-    _remove_tree(layout, layout.state)
-    mounts.remove_fixed(layout)
-
-
-def _remove_tree(layout: Layout, directory: Path) -> None:
-    """Remove a directory, but never what is mounted in it: that may be a directory of the host."""
     if left := mounts.below(layout):
+        # Never removed with what is in it: that may be a directory of the host.
         raise DevClusterError(f"{left[0]} is still mounted")
-    with suppress(FileNotFoundError):
-        shutil.rmtree(directory)
-    with suppress(OSError):
-        directory.parent.rmdir()
+    for directory in (layout.run, layout.state):
+        with suppress(FileNotFoundError):
+            shutil.rmtree(directory)
+    with locks.exclusive(layout.slots_lock, lambda: None):
+        with suppress(OSError):
+            layout.state_root.rmdir()
+        if not layout.state_root.exists():
+            mounts.remove_fixed()

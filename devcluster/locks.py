@@ -11,10 +11,10 @@ from pathlib import Path
 def exclusive(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
     """Hold a lock that ends with the process, and whose file is gone afterwards."""
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError:
+        except (FileNotFoundError, FileExistsError):
             # Another command ended in this moment and removed the directory.
             continue
         try:
@@ -29,10 +29,12 @@ def exclusive(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
                     continue
             except FileNotFoundError:
                 continue
-            yield
-            path.unlink(missing_ok=True)
-            with suppress(OSError):
-                path.parent.rmdir()
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    path.parent.rmdir()
             return
         finally:
             os.close(handle)

@@ -6,7 +6,6 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from devcluster import locks
 from devcluster.errors import DevClusterError
 from devcluster.layout import Layout
 
@@ -70,17 +69,14 @@ def delete(layout: Layout) -> None:
                 raise DevClusterError(f"cannot unmount {place}: {os.strerror(ctypes.get_errno())}")
 
 
-def remove_fixed(layout: Layout) -> None:
-    """Remove the fixed directories where they are empty and this was the last cluster.
+def remove_fixed() -> None:
+    """Remove the fixed directories where they are empty. Only for the last cluster of the machine:
 
-    Not while there is another: to remove a directory also unmounts what another namespace has mounted on it.
+    to remove a directory also unmounts what another namespace has mounted on it.
     """
-    with locks.exclusive(layout.slots_lock, lambda: None):
-        if layout.state_root.exists():
-            return
-        for place in FIXED:
-            with suppress(OSError):
-                place.rmdir()
+    for place in FIXED:
+        with suppress(OSError):
+            place.rmdir()
 
 
 def _run(*command: str) -> str:
