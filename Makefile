@@ -11,7 +11,7 @@ help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The virtual environment: made again when the locked requirements change.
-$(VENV)/ready: requirements/dev.txt pyproject.toml
+$(VENV)/ready: requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "toe needs Python 3.11 or later; this is $$($(PYTHON) -V)"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "installing Debian packages: python3-venv"; apt-get update -qq; apt-get install -qq -y python3-venv >/dev/null; }
 	@echo "making $(VENV) with the locked requirements"
