@@ -100,7 +100,9 @@ def inject(
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         statuses = json.loads(cluster.kubectl("get", "--raw", path))["status"].get("ephemeralContainerStatuses", [])
-        ended = [s["state"]["terminated"] for s in statuses if s["name"] == container["name"] if "terminated" in s["state"]]
+        ended = [
+            s["state"]["terminated"] for s in statuses if s["name"] == container["name"] if "terminated" in s["state"]
+        ]
         if ended:
             log = cluster.kubectl("logs", "-n", namespace, pod, "-c", container["name"])
             return Outcome(ended[0]["exitCode"], json.loads(ended[0]["message"]), unframe(log), log)
