@@ -17,13 +17,23 @@ PRODUCTS = [
     for number in range(3000)
     for colour, thing in [(["red", "green", "blue"][number % 3], ["cup", "lamp", "chair", "rug"][number % 4])]
 ]
-VOUCHERS = [hashlib.sha256(f"voucher {number}".encode()).hexdigest() for number in range(1200)]
+VOUCHERS = [hashlib.sha256(f"voucher {number}".encode()).hexdigest() for number in range(800)]
 
 
 def render_catalog() -> str:
-    """Writes the list of all products as a page."""
-    rows = [render_row(product) for product in PRODUCTS]
+    """Writes the 300 most popular products as a page."""
+    rows = [render_row(product) for product in rank_products()[:300]]
     return "<table>" + "".join(rows) + "</table>"
+
+
+def rank_products() -> list:
+    """Sorts all products anew for every page."""
+    return sorted(PRODUCTS, key=popularity, reverse=True)
+
+
+def popularity(product: dict) -> bytes:
+    """Stands for a statistic that is expensive to compute."""
+    return hashlib.sha256(product["sku"].encode() * 20).digest()
 
 
 def render_row(product: dict) -> str:
