@@ -113,14 +113,22 @@ def _fits(value: str, rule: OptionValue) -> bool:
         return _INTEGER.fullmatch(value) is not None and rule.integer.min <= int(value) <= rule.integer.max
     if rule.enum is not None:
         return value in rule.enum
-    return rule.pattern is not None and re2.fullmatch(rule.pattern, value) is not None
+    return rule.pattern is not None and _matches(rule.pattern, value)
+
+
+def _matches(pattern: str, word: str) -> bool:
+    """Tells whether a whole word matches; what is no pattern matches nothing (readiness says so to the administrator)."""
+    try:
+        return re2.fullmatch(pattern, word) is not None
+    except re2.error:
+        return False
 
 
 def _operand_message(word: str, count: int, arguments: Arguments, tool: str) -> str:
     rule = arguments.operands
     if rule is None:
         return f'"{word}" is no option of {tool}; it accepts {describe(arguments)}'
-    if word.startswith("@") or re2.fullmatch(rule.pattern, word) is None:
+    if word.startswith("@") or not _matches(rule.pattern, word):
         return f'"{word}" is not accepted: a word must match {rule.pattern} and not begin with - or @'
     if count > rule.max:
         return f'"{word}" is one word too many: at most {rule.max} are accepted'

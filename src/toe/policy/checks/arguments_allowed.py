@@ -1,7 +1,8 @@
 """Every argument fits the tool's grammar.
 
 Why: the administrator's security is void if an argument can reach past it (``tcpdump -z``, ``gdb -ex shell``). What
-users may add is written in the config; the default is nothing.
+users may add is written in the config; the default is nothing. A grammar that is not valid yet judges nobody: the run
+waits for its administrator.
 """
 
 from toe.api.reasons import Reason
@@ -13,7 +14,7 @@ from toe.policy.verdict import Violation
 def check(request: Request) -> tuple[Violation, ...]:
     """Accepts words that the config's ``arguments`` accept."""
     config, words = request.config, request.run.spec.tool.args or ()
-    if config is None or not words:
+    if config is None or not words or not request.configs[0].readiness.is_ready:
         return ()
     complaints = judge_arguments(words, config.spec.arguments, config.spec.default_args or (), config.spec.name)
     return tuple(

@@ -14,7 +14,8 @@ def check(request: TargetRequest) -> tuple[Violation, ...]:
     """Accepts a config that states its ids, or a target whose ids are known and permitted."""
     security = request.config.spec.effective_security
     name = target_container(request.pod, request.run.spec.targets.container)
-    if name is None or security.run_as_root or security.run_as_user is not None:
+    states_ids = security.run_as_user is not None and security.run_as_group is not None
+    if name is None or security.run_as_root or states_ids:
         return ()
     identity = target_identity(request.pod, name)
     if identity is None:
