@@ -34,3 +34,26 @@ cluster-down: venv ## stop it and remove everything it made
 .PHONY: kubeconfig
 kubeconfig: venv ## print the path of its kubeconfig (use make -s)
 	@$(RUN) -m devcluster kubeconfig
+
+.PHONY: demo
+demo: venv ## a cluster, a shop under load, its flame graph and a packet capture
+	@$(RUN) -m examples.shop.demo
+
+.PHONY: test
+test: venv ## everything: pure rules, a real API server, a real node, the Go supervisor
+	@$(RUN) -m devcluster go-test runner
+	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
+	@$(BIN)/pytest -q
+
+.PHONY: check
+check: venv ## format, lint, types, contracts, pure tests, drift: under a minute, no cluster
+	@$(BIN)/ruff format --check -q . || { echo "run: make fix"; exit 1; }
+	@$(BIN)/ruff check -q .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
+	@$(BIN)/pytest -q -m "not cluster and not node"
+
+.PHONY: fix
+fix: venv ## format and mend what lint can mend
+	@$(BIN)/ruff format -q .
+	@$(BIN)/ruff check -q --fix .

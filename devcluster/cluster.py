@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from types import TracebackType
 
 from devcluster import images, leftovers, locks, mounts, network, packages, pki, processes, record, toolchain
 from devcluster.binaries import Binaries, pinned_version
+from devcluster.cgroups import Cgroup
 from devcluster.client import Client
 from devcluster.components import Settings
 from devcluster.errors import ComponentError, DevClusterError
@@ -223,6 +224,20 @@ class Cluster:
         """Start a component that was stopped, and wait until it answers."""
         with self._exclusive():
             self._startup(self._recorded()).start_one(name)
+
+    def start_program(self, name: str, command: Sequence[str]) -> int:
+        """Start a program of yours beside the cluster, on the host; return its process number.
+
+        One of that name that runs is stopped first. `down` stops it with the rest; its log is `log(name)`.
+        """
+        with self._exclusive():
+            known = self._recorded()
+            if (before := known.processes.get(name)) is not None:
+                processes.stop(before, grace=5.0)
+            cgroup = Cgroup.of_this_machine(self._layout.cgroup).components
+            started = processes.start(command, log=self.log(name), cgroup=cgroup, programs=self._binaries.programs)
+            record.save(self._layout, known.with_process(name, started))
+            return started.pid
 
     def _startup(self, known: Record) -> Startup:
         return Startup(self._layout, known, self._binaries)
