@@ -109,9 +109,15 @@ def streams(*parts: bytes | float | str, cut: bool = False) -> Answer:
     return answer
 
 
-def a_pod(name: str = "a", version: int = 1, uid: str = "u", **labels: str) -> dict[str, Any]:
+def a_pod(name: str = "a", version: int = 1, uid: str = "", **labels: str) -> dict[str, Any]:
     """Is a pod as the API server would send it."""
-    meta = {"name": name, "namespace": "n", "uid": uid, "resourceVersion": str(version), "labels": labels}
+    meta = {
+        "name": name,
+        "namespace": "n",
+        "uid": uid or f"uid-{name}",
+        "resourceVersion": str(version),
+        "labels": labels,
+    }
     return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": {"containers": [{"name": "c"}]}}
 
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from tests.kube.scripted import Answer, Scripted, a_pod, cuts, hangs, refuses, says, streams
 from toe.errors import ConflictError, ForbiddenError, ToeError, UnavailableError
@@ -183,26 +184,30 @@ async def test_each_answer_is_counted_and_told() -> None:
 
 async def test_at_most_64_requests_are_under_way() -> None:
     """More writes than the limit wait for a connection instead of opening one each."""
-    now = most = 0
+    now = 0
+    release = asyncio.Event()
 
-    async def slow(request: object) -> object:
-        nonlocal now, most
+    async def slow(request: web.Request) -> web.StreamResponse:
+        nonlocal now
         now += 1
-        most = max(most, now)
-        await asyncio.sleep(0.02)
-        now -= 1
-        return await says(a_pod())(request)  # type: ignore[arg-type]
+        await release.wait()
+        return await says(a_pod())(request)
 
-    async with Scripted([slow]) as server, Client(server.access) as client:  # type: ignore[list-item]
-        await asyncio.gather(*[client.patch(PODS, "n", "a", {}, kind="merge") for _ in range(150)])
-        assert most == 64
+    async with Scripted([slow]) as server, Client(server.access) as client:
+        writes = [asyncio.create_task(client.patch(PODS, "n", "a", {}, kind="merge")) for _ in range(150)]
+        await asyncio.sleep(1.0)
+        assert now == 64
+        release.set()
+        await asyncio.gather(*writes)
+        assert now == 150
 
 
 async def test_a_cancelled_request_leaves_nothing_behind() -> None:
     """Cancelling a request cancels it; the client goes on."""
     async with Scripted([hangs, says(a_pod())]) as server, Client(server.access) as client:
         task = asyncio.create_task(client.get(PODS, "n", "a"))
-        await asyncio.sleep(0.05)
+        while not server.asked:  # noqa: ASYNC110 - the server has no event
+            await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

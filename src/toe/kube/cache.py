@@ -249,7 +249,7 @@ class Cache(Generic[T]):
         if snapshot is not None:
             return False
         self._heard = self._clock()
-        if events == 0 and loop.time() - start < min(1.0, seconds / 2):
+        if events == 0 and not initial and loop.time() - start < min(1.0, seconds / 2):
             raise UnavailableError("the watch ended at once", reason=SHORT)
         self._failures = 0
         return True
