@@ -40,8 +40,7 @@ demo: venv ## a cluster, a shop under load, its flame graph and a packet capture
 	@$(RUN) -m examples.shop.demo
 
 .PHONY: test
-test: venv ## everything: pure rules, a real API server, a real node, the Go supervisor
-	@$(RUN) -m devcluster go-test runner
+test: venv ## everything: pure rules, a real API server, a real node, the supervisor
 	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
 	@$(BIN)/pytest -q
 
