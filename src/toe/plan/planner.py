@@ -95,7 +95,7 @@ def _start(snapshot: Snapshot, config: PowerToolConfig) -> Plan:
     if conflict := _conflict(
         snapshot, config, [pods[uid] for uid in sorted(prepared, key=lambda u: pods[u].metadata.name)]
     ):
-        return _wait(snapshot, "Conflicted", Reason.CONFLICT_DETECTED, conflict)
+        return _wait(snapshot, "Conflicted", Reason.CONFLICT_DETECTED, _unless_known(run, conflict))
     status = msgspec.structs.replace(
         _status(run),
         phase="Pending",
@@ -135,6 +135,12 @@ def _conflict(snapshot: Snapshot, config: PowerToolConfig, pods: Iterable[Pod]) 
             holder = min(ahead, key=lambda rival: (not rival.holds, *rival.order)).name if ahead else min(strangers)
             return f"Pod {pod.metadata.name} is already being profiled by PowerTool {holder}"
     return ""
+
+
+def _unless_known(run: PowerTool, conflict: str) -> str:
+    """Returns what the status says already while the holder is the same: that one more pod is free is no news."""
+    told = next((c.message for c in run.status.conditions if c.type == "Conflicted" and c.status == "True"), "")
+    return told if told.rpartition(" ")[2] == conflict.rpartition(" ")[2] else conflict
 
 
 def _known_tools(rivals: Iterable[Rival], pod: Pod, snapshot: Snapshot) -> frozenset[str]:
