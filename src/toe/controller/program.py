@@ -7,7 +7,7 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from toe.main import Surroundings
 
 _log = structlog.get_logger(__name__)
+_DURATIONS = {
+    "--start-deadline": ("5m", "how long a run may wait to start"),
+    "--start-error-allowance": ("2m", "how long a tool may fail to start with an error from the kubelet"),
+    "--start-allowance": ("10m", "how long a tool may take to start without one"),
+}
 
 
 def run(arguments: Sequence[str], around: "Surroundings", clock: Callable[[], datetime]) -> int:
@@ -77,7 +82,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--kubeconfig", type=Path, help="default: the pod's service account, else $KUBECONFIG")
     parser.add_argument("--context", help="context of the kubeconfig")
     parser.add_argument("--system-namespace", default="toe-system", help="the only namespace PowerToolConfigs count in")
-    parser.add_argument("--start-deadline", default="5m", metavar="DURATION", help="how long a run may wait to start")
+    for flag, (default, meaning) in _DURATIONS.items():
+        parser.add_argument(flag, default=default, metavar="DURATION", help=f"{meaning}; default: {default}")
     parser.add_argument("--max-containers-per-pod", type=int, default=16, help="tool containers over a pod's life")
     parser.add_argument("--workers", type=int, default=WORKERS, help="passes in flight")
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
@@ -93,20 +99,25 @@ def _access(options: argparse.Namespace, around: "Surroundings") -> Access:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    deadline = parse_duration(options.start_deadline)
-    if deadline is None or deadline.total_seconds() < 1:
-        raise SettingsError(
-            f"--start-deadline {options.start_deadline!r}: a duration of at least 1s such as 5m is wanted"
-        )
+    durations = {flag: _duration(flag, getattr(options, flag[2:].replace("-", "_"))) for flag in _DURATIONS}
     if options.workers < 1:
         raise SettingsError(f"--workers {options.workers}: at least 1 is wanted")
     if not 1 <= options.max_containers_per_pod <= 32:
         raise SettingsError(f"--max-containers-per-pod {options.max_containers_per_pod}: 1 to 32 is wanted")
     return Settings(
         system_namespace=options.system_namespace,
-        start_deadline=deadline,
+        start_deadline=durations["--start-deadline"],
+        start_error_allowance=durations["--start-error-allowance"],
+        start_allowance=durations["--start-allowance"],
         max_containers_per_pod=options.max_containers_per_pod,
     )
+
+
+def _duration(flag: str, text: str) -> timedelta:
+    duration = parse_duration(text)
+    if duration is None or duration.total_seconds() < 1:
+        raise SettingsError(f"{flag} {text!r}: a duration of at least 1s such as 5m is wanted")
+    return duration
 
 
 def _configure_log(level: str) -> None:
