@@ -92,6 +92,7 @@ class Cluster:
 
     @property
     def name(self) -> str:
+        """By which everything of it is found."""
         return self._layout.name
 
     @property

@@ -105,7 +105,8 @@ class Startup:
         deadline = time.monotonic() + READY_SECONDS
         while not is_ready():
             for name, process in self._known.processes.items():
-                if not processes.is_alive(process):
+                # A program beside the cluster may end when it likes.
+                if name in self._components and not processes.is_alive(process):
                     raise ComponentError(f"{name} ended while {what} was waited for\n{self._last_lines(name)}")
             if time.monotonic() > deadline:
                 quoted = what if what in self._components else self._known.settings.names[-1]

@@ -359,6 +359,23 @@ def test_only_its_own_processes_are_stopped(own_cluster: Callable[..., Cluster])
         stranger.kill()
 
 
+def test_a_program_beside_the_cluster_ends_with_it(own_cluster: Callable[..., Cluster]) -> None:
+    """It outlives the command that started it, is replaced by the next of its name, may end early, and ends at last."""
+    cluster = own_cluster()
+    cluster.up()
+    first = cluster.start_program("beside", ["sh", "-c", "echo began; sleep 60"])
+    eventually(lambda: cluster.log("beside").exists() and cluster.log("beside").read_text() == "began\n")
+    second = cluster.start_program("beside", ["sh", "-c", "echo began; sleep 60"])
+    assert processes.identify(first) is None
+    assert cluster.component_pid("beside") == second
+    eventually(lambda: cluster.log("beside").read_text() == "began\nbegan\n")
+    cluster.start_program("brief", ["true"])
+    cluster.up()
+    assert cluster.component_pid("beside") == second
+    cluster.down()
+    assert processes.identify(second) is None
+
+
 def test_a_component_that_dies_is_quoted(own_cluster: Callable[..., Cluster]) -> None:
     """Where the API server does not start, the error shows the end of its log."""
     cluster = own_cluster(extra_apiserver_args=("--no-such-flag",))
