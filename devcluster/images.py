@@ -64,7 +64,7 @@ def names(archive: Path) -> list[str]:
             if (content := _member(tar, "index.json")) is not None:
                 found = [_annotated(entry.get("annotations", {})) for entry in content.get("manifests", [])]
             elif (content := _member(tar, "manifest.json")) is not None:
-                found = [tag for entry in content for tag in entry.get("RepoTags") or []]
+                found = [normalized(tag) for entry in content for tag in entry.get("RepoTags") or []]
             else:
                 raise DevClusterError(f"{archive} is no image archive: neither index.json nor manifest.json is in it")
     except (OSError, tarfile.TarError, ValueError) as error:
@@ -76,6 +76,16 @@ def names(archive: Path) -> list[str]:
             hint="With buildah: buildah push IMAGE oci-archive:FILE.tar:docker.io/local/NAME:TAG",
         )
     return full
+
+
+def normalized(reference: str) -> str:
+    """The full form of what docker shortens: `thing` stands for docker.io/library/thing:latest."""
+    host, slash, _ = reference.partition("/")
+    if not slash:
+        reference = f"docker.io/library/{reference}"
+    elif not ("." in host or ":" in host or host == "localhost"):
+        reference = f"docker.io/{reference}"
+    return reference if ":" in reference.rpartition("/")[2] else f"{reference}:latest"
 
 
 def load(ctr: Path, socket: Path, archive: Path) -> list[str]:

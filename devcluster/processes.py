@@ -44,6 +44,14 @@ def identify(pid: int) -> Process | None:
     return Process(pid=pid, started=int(fields[18]), boot=boot())
 
 
+def program(pid: int) -> str:
+    """The path of the program that a process runs, empty where it is gone."""
+    try:
+        return str(Path(f"/proc/{pid}/exe").readlink())
+    except OSError:
+        return ""
+
+
 def is_alive(process: Process) -> bool:
     """Whether exactly this process still runs. Collects it where it was our child and has ended."""
     with suppress(ChildProcessError):

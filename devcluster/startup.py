@@ -44,6 +44,7 @@ class Startup:
         self._cgroup.create()
         configure(settings, layout, self._known.addresses, self._cgroup.pods, snapshotter(layout.state))
         record.save(layout, self._known)
+        self._end_unrecorded()
         self._run("etcd")
         if settings.node:
             # Takes a second of its own, which the API server takes anyway.
@@ -72,6 +73,15 @@ class Startup:
         self._wait_for(name)
         if name in ("etcd", "kube-apiserver"):
             self._wait("the API server", self._client.is_ready)
+
+    def _end_unrecorded(self) -> None:
+        """End components that a predecessor started and was killed before it could write that down."""
+        recorded = {process.pid for process in self._known.processes.values()}
+        programs = {component.command[0] for component in self._components.values()}
+        for pid in self._cgroup.members():
+            found = processes.identify(pid)
+            if found is not None and pid not in recorded and processes.program(pid) in programs:
+                processes.stop(found)
 
     def _component(self, name: str) -> Component:
         if name not in self._components:

@@ -84,6 +84,22 @@ def test_dockers_archive_has_several_names(tmp_path: Path) -> None:
     assert images.names(archive) == ["docker.io/a/b:1", "docker.io/a/b:2"]
 
 
+@pytest.mark.parametrize(
+    ("short", "full"),
+    [
+        ("thing", "docker.io/library/thing:latest"),
+        ("local/thing:1", "docker.io/local/thing:1"),
+        ("localhost/thing:1", "localhost/thing:1"),
+        ("localhost:5000/thing", "localhost:5000/thing:latest"),
+        ("example.org/a/thing:1", "example.org/a/thing:1"),
+    ],
+)
+def test_dockers_short_names_are_made_full(tmp_path: Path, short: str, full: str) -> None:
+    """docker save leaves docker.io out; containerd knows the image by its full name only."""
+    archive = an_archive(tmp_path / "a.tar", {"manifest.json": [{"RepoTags": [short]}]})
+    assert images.names(archive) == [full]
+
+
 @pytest.mark.parametrize("annotations", [{}, {"org.opencontainers.image.ref.name": "latest"}])
 def test_an_image_without_a_name_is_refused(tmp_path: Path, annotations: dict[str, str]) -> None:
     """No pod could name it; the hint says how to export it with a name."""

@@ -1,13 +1,16 @@
 """The dev cluster is a real Kubernetes, and leaves a machine as it found it."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import count
 from pathlib import Path
@@ -140,6 +143,30 @@ def test_a_loaded_image_runs_by_tag_and_by_digest(
     assert digest == testpod
     assert digest.startswith("docker.io/local/testpod@sha256:")
     a_pod(node_cluster, namespace, "by-tag", tag)
+    a_pod(node_cluster, namespace, "by-digest", digest)
+
+
+def test_an_archive_of_docker_is_loaded(
+    node_cluster: Cluster, namespace: str, testpod_archive: Path, tmp_path: Path
+) -> None:
+    """What `docker save` writes, short name and all, is the same image."""
+    with tarfile.open(testpod_archive) as oci:
+        content = {entry.name: (oci.extractfile(entry) or io.BytesIO()).read() for entry in oci.getmembers()}
+    layer = max(content, key=lambda name: len(content[name]))
+    config = next(name for name, blob in content.items() if b"diff_ids" in blob[:1000])
+    manifest = [{"Config": config, "RepoTags": ["local/docker-saved:1"], "Layers": [layer]}]
+    archive = tmp_path / "docker.tar"
+    with tarfile.open(archive, "w") as tar:
+        for name, blob in (
+            (layer, content[layer]),
+            (config, content[config]),
+            ("manifest.json", json.dumps(manifest).encode()),
+        ):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(blob)
+            tar.addfile(entry, io.BytesIO(blob))
+    tag, digest = node_cluster.load(archive)
+    assert tag == "docker.io/local/docker-saved:1"
     a_pod(node_cluster, namespace, "by-digest", digest)
 
 
@@ -277,6 +304,21 @@ def test_up_survives_a_killed_predecessor(own_cluster: Callable[..., Cluster], s
     addresses = addresses_of(cluster)
     cluster.down()
     assert traces(cluster.name, addresses) == []
+
+
+def test_up_ends_what_a_killed_predecessor_could_not_write_down(own_cluster: Callable[..., Cluster]) -> None:
+    """A component that runs and is in no record is not started a second time beside itself."""
+    cluster = own_cluster()
+    cluster.up()
+    layout = Layout(cluster.name)
+    known = load(layout)
+    assert known is not None
+    unknown = known.processes["kube-apiserver"]
+    save(layout, replace(known, processes={"etcd": known.processes["etcd"]}))
+    cluster.up()
+    assert not processes.is_alive(unknown)
+    assert cluster.status().is_ready
+    assert len(Cgroup.of_this_machine(layout.cgroup).members()) == 2
 
 
 def test_up_again_changes_nothing(own_cluster: Callable[..., Cluster]) -> None:
