@@ -56,3 +56,8 @@ check: venv ## format, lint, types, contracts, pure tests, drift: under a minute
 fix: venv ## format and mend what lint can mend
 	@$(BIN)/ruff format -q .
 	@$(BIN)/ruff check -q --fix .
+
+.PHONY: generate
+generate: venv ## write what is made from types: CRDs, reference pages
+	@$(RUN) -m charts.generate
+	@$(RUN) -m docs.generate
