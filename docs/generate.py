@@ -1,4 +1,4 @@
-"""The reference pages, from the types and tables they speak of (``make generate``). A test compares them with the disk."""
+"""The reference pages, from the types they speak of (``make generate``). A test compares them with the disk."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,7 +86,7 @@ def _capabilities() -> str:
         for c in CAPABILITIES
     )
     head = (
-        f"# The 41 capabilities\n\nVersion {VERSION} of the table. *baseline*: Pod Security baseline permits adding it. "
+        f"# The 41 capabilities\n\nVersion {VERSION} of the table. *baseline*: Pod Security baseline permits it. "
         "*default*: containerd grants it unless it is dropped.\n\n"
         "| # | capability | tier | baseline | default | what it gives a tool |\n"
     )
