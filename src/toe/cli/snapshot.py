@@ -1,0 +1,116 @@
+"""Reads what the controller would read about a run, once, as the person who asks."""
+
+from datetime import datetime
+
+import msgspec
+
+from toe.api.pod import Pod
+from toe.api.powertool import PowerTool
+from toe.api.powertoolconfig import PodSecurityLevel, PowerToolConfig
+from toe.cli.cluster import Cluster
+from toe.errors import ForbiddenError
+from toe.kube.resource import PODS, POWERTOOLS
+from toe.plan.snapshot import Rival, Snapshot
+from toe.plan.targets import ENDED
+from toe.policy.identity import is_eligible
+from toe.policy.request import JudgedConfig, Request
+
+ENFORCE = "pod-security.kubernetes.io/enforce"
+LEVELS: tuple[PodSecurityLevel, ...] = ("restricted", "baseline", "privileged")
+"""From strictest to widest. Source: https://kubernetes.io/docs/concepts/security/pod-security-standards/"""
+
+
+class Observed(msgspec.Struct, frozen=True):
+    """Is a snapshot, the matching pods that no tool may enter, and what could not be read."""
+
+    snapshot: Snapshot
+    left_out: tuple[Pod, ...] = ()
+    unread: tuple[str, ...] = ()
+
+
+async def observe(cluster: Cluster, run: PowerTool, now: datetime) -> Observed:
+    """Reads configs, namespace, pods and other runs. ForbiddenError when configs or pods may not be read."""
+    configs = await cluster.configs()
+    holders = tuple(judged for judged in configs if judged.config.spec.name == run.spec.tool.name)
+    labels = await cluster.namespace_labels()
+    unread = () if labels is not None else (f"the labels of the namespace {cluster.namespace}",)
+    pods = await _pods(cluster, run)
+    matching = tuple(pod for pod in pods if is_eligible(pod))
+    try:
+        runs = (await cluster.client.list(POWERTOOLS, cluster.namespace))[0]
+    except ForbiddenError:
+        runs, unread = [], (*unread, "which other runs there are")
+    request = Request(
+        run=run,
+        configs=holders,
+        tool_names=tuple(judged.config.spec.name for judged in configs),
+        settings=cluster.settings,
+        namespace_labels=labels,
+        matching=len(matching),
+    )
+    return Observed(
+        snapshot=Snapshot(now=now, request=request, matching=matching, rivals=_rivals(run, runs, matching, configs)),
+        left_out=tuple(pod for pod in pods if not is_eligible(pod)),
+        unread=unread,
+    )
+
+
+def forbidden_by_pod_security(config: JudgedConfig, labels: dict[str, str] | None) -> str:
+    """Says why the namespace's Pod Security level does not permit the tool; empty when it does, or nobody knows."""
+    enforced = (labels or {}).get(ENFORCE, "privileged")
+    needs = config.readiness.pod_security_level
+    if enforced not in LEVELS or LEVELS.index(needs) <= LEVELS.index(enforced):
+        return ""
+    return f"the namespace enforces Pod Security {enforced}, {config.config.spec.name} needs {needs}"
+
+
+def why_left_out(pod: Pod) -> str:
+    """Says why no tool may enter a pod that the selector matches."""
+    if pod.metadata.deletion_timestamp:
+        return "the pod is terminating"
+    if pod.status.phase != "Running":
+        return f"the pod is {pod.status.phase or 'not running'}"
+    if pod.spec.os is not None and pod.spec.os.name == "windows":
+        return "tools run on Linux only"
+    return "a static pod cannot be joined"
+
+
+async def _pods(cluster: Cluster, run: PowerTool) -> tuple[Pod, ...]:
+    selector = run.spec.targets.label_selector
+    if not selector.is_positive:
+        return ()
+    found, _ = await cluster.client.list(PODS, cluster.namespace, label_selector=str(selector))
+    return tuple(sorted((pod for pod in found if selector.matches(pod.metadata.labels)), key=lambda p: p.metadata.name))
+
+
+def _rivals(
+    run: PowerTool, others: list[PowerTool], pods: tuple[Pod, ...], configs: tuple[JudgedConfig, ...]
+) -> tuple[Rival, ...]:
+    found = []
+    for other in others:
+        if other.metadata.uid == run.metadata.uid or other.status.is_finished:
+            continue
+        holds = other.status.is_frozen
+        if holds:
+            uids = frozenset(target.pod_uid for target in other.status.targets if target.state not in ENDED)
+        elif other.status.phase == "Conflicted":
+            selector = other.spec.targets.label_selector
+            uids = frozenset(pod.metadata.uid for pod in pods if selector.matches(pod.metadata.labels))
+        else:
+            continue
+        own = [judged.config for judged in configs if judged.config.spec.name == other.spec.tool.name]
+        found.append(_rival(other, own, uids, holds=holds))
+    return tuple(found)
+
+
+def _rival(run: PowerTool, configs: list[PowerToolConfig], pods: frozenset[str], *, holds: bool) -> Rival:
+    limits = [config.spec.effective_limits.max_concurrent_per_pod for config in configs]
+    return Rival(
+        name=run.metadata.name,
+        uid=run.metadata.uid,
+        created=run.metadata.creation_timestamp,
+        pods=pods,
+        tools=frozenset(target.tool_container for target in run.status.targets if target.tool_container),
+        holds=holds,
+        max_concurrent=min(limits, default=1),
+    )
