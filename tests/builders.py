@@ -134,11 +134,13 @@ def a_pod(
     return msgspec.convert(merged(base, difference), Pod)
 
 
-def a_container_status(name: str, *, id: str = "c1", uid: int | None = 1000, gid: int = 1000, **state: Any) -> Raw:
+def a_container_status(
+    name: str, *, container_id: str = "c1", uid: int | None = 1000, gid: int = 1000, **state: Any
+) -> Raw:
     """Returns the kubelet's report of a running container; ``uid=None`` is a kubelet that does not tell users."""
     status: Raw = {
         "name": name,
-        "containerID": f"containerd://{id}",
+        "containerID": f"containerd://{container_id}",
         "state": state or {"running": {"startedAt": when(-600)}},
     }
     return status if uid is None else {**status, "user": {"linux": {"uid": uid, "gid": gid}}}

@@ -18,7 +18,7 @@ from toe.api.crd import KINDS, Schema, rules_of, schema_of
 from toe.api.meta import API_VERSION
 from toe.api.powertool import PowerTool
 from toe.api.powertoolconfig import PowerToolConfig
-from toe.api.schema import Rule
+from toe.api.schema import IN_WORDS, Rule
 from toe.errors import DecodeError
 
 MAX_MANIFEST_BYTES = 3 * 1024 * 1024
@@ -35,7 +35,11 @@ class Document(NamedTuple):
 
 
 class _Loader(yaml.CSafeLoader):
-    """Reads YAML as kubectl does: dates stay text, and a key given twice is an error, not the last one's win."""
+    """Reads YAML as kubectl does.
+
+    Dates and numbers to the base of 60 (the MAC address 11:22:33:44:55:12) stay text, 1e3 is a number, and a key given
+    twice is an error, not the last one's win.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -49,10 +53,19 @@ class _Loader(yaml.CSafeLoader):
         return super().construct_mapping(node, deep)
 
 
+_OWN_TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("timestamp", "int", "float"))
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _OWN_TAGS]
     for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
 }
+_Loader.add_implicit_resolver(
+    _OWN_TAGS[1], re.compile("[-+]?(0|[1-9][0-9_]*|0[0-7_]+|0x[0-9a-fA-F_]+)$"), "-+0123456789"
+)
+_Loader.add_implicit_resolver(
+    _OWN_TAGS[2],
+    re.compile(r"[-+]?([0-9][0-9_]*\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$|[-+]?\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$"),
+    "-+.0123456789",
+)
 
 
 def read_documents(text: str | bytes, *, source: str = "") -> list[Document]:
@@ -85,22 +98,7 @@ def problems_of(raw: dict[str, Any], *, source: str = "") -> list[DecodeError]:
 
     An empty list means :func:`decode` succeeds.
     """
-    kind = raw.get("kind")
-    if not isinstance(kind, str) or kind not in KINDS:
-        accepted = " or ".join(KINDS)
-        return [DecodeError(f"must be {accepted}, not {_show(kind)}", path="kind", source=source)]
-    found: list[DecodeError] = []
-    if raw.get("apiVersion") != API_VERSION:
-        message = f"must be {API_VERSION}, not {_show(raw.get('apiVersion'))}"
-        found.append(DecodeError(message, path="apiVersion", source=source))
-    metadata = raw.get("metadata")
-    if not isinstance(metadata, dict) or not (metadata.get("name") or metadata.get("generateName")):
-        found.append(DecodeError("must be given", path="metadata.name", source=source))
-    spec = raw.get("spec")
-    complaints = list(_violations(spec, schema_of(KINDS[kind])["properties"]["spec"], "spec"))
-    complaints += _broken_rules(spec, _spec_type(KINDS[kind]), "spec")
-    found += [DecodeError(message, path=path, source=source) for path, message in complaints]
-    return found
+    return _read(raw, source)[1]
 
 
 def decode(raw: dict[str, Any], *, source: str = "") -> Manifest:
@@ -108,14 +106,57 @@ def decode(raw: dict[str, Any], *, source: str = "") -> Manifest:
 
     Raises DecodeError for the first problem; :func:`problems_of` lists them all.
     """
-    if problems := problems_of(raw, source=source):
+    manifest, problems = _read(raw, source)
+    if manifest is None:
         raise problems[0]
-    kind = KINDS[raw["kind"]]
+    return manifest
+
+
+def _read(raw: dict[str, Any], source: str) -> tuple[Manifest | None, list[DecodeError]]:
+    kind = raw.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        accepted = " or ".join(KINDS)
+        return None, [DecodeError(f"must be {accepted}, not {_show(kind)}", path="kind", source=source)]
+    found: list[DecodeError] = []
+    if raw.get("apiVersion") != API_VERSION:
+        message = f"must be {API_VERSION}, not {_show(raw.get('apiVersion'))}"
+        found.append(DecodeError(message, path="apiVersion", source=source))
+    metadata = raw.get("metadata")
+    if not isinstance(metadata, dict) or not (metadata.get("name") or metadata.get("generateName")):
+        found.append(DecodeError("must be given", path="metadata.name", source=source))
+    schema = schema_of(KINDS[kind])
+    stored = _as_stored(raw, schema)
+    spec = stored.get("spec")
+    complaints = [
+        *_violations(spec, schema["properties"]["spec"], "spec"),
+        *_broken_rules(spec, _spec_type(KINDS[kind]), "spec"),
+    ]
+    found += [DecodeError(message, path=path, source=source) for path, message in complaints]
+    if found:
+        return None, found
     try:
-        return msgspec.convert(raw, kind)
+        return msgspec.convert(stored, KINDS[kind]), []
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$.")
-        raise DecodeError(message, path=path.rstrip("`"), source=source) from None
+        return None, [DecodeError(message, path=path.rstrip("`"), source=source)]
+
+
+def _as_stored(value: Any, schema: Schema) -> Any:
+    """Returns ``value`` as the API server stores it: a null that may not be one is absent, and 5.0 is the integer 5."""
+    match value:
+        case dict():
+            known, entry = schema.get("properties", {}), schema.get("additionalProperties", {})
+            return {
+                key: _as_stored(item, known.get(key, entry))
+                for key, item in value.items()
+                if item is not None or known.get(key, entry).get("nullable")
+            }
+        case list():
+            return [_as_stored(item, schema.get("items", {})) for item in value]
+        case float() if schema.get("type") == "integer" and value.is_integer():
+            return int(value)
+        case _:
+            return value
 
 
 def to_builtins(value: Any) -> Any:
@@ -141,7 +182,7 @@ def _violations(value: Any, schema: Schema, path: str) -> Iterator[tuple[str, st
     """Yields (path, message) for everything in ``value`` that the structural schema does not accept."""
     if value is None:
         if not schema.get("nullable"):
-            yield path, "must be given" if path == "spec" else "must not be null"
+            yield path, "must be given"
         return
     kind = str(schema.get("type", ""))
     if not _has_type(value, kind):
@@ -170,7 +211,7 @@ def _object_violations(value: dict[str, Any], schema: Schema, path: str) -> Iter
         if len(value) > schema.get("maxProperties", len(value)):
             yield path, f"must have at most {schema['maxProperties']} entries, not {len(value)}"
         for key, item in value.items():
-            yield from _violations(item, entry, f"{path}[{key}]")
+            yield from _violations(item, entry, f"{path}.{key}")
         return
     known = schema.get("properties", {})
     for name, item in value.items():
@@ -205,8 +246,8 @@ def _string_violations(value: str, schema: Schema, path: str) -> Iterator[tuple[
             path,
             f"must have {schema.get('minLength', 0)} to {schema['maxLength']} characters, not {len(value)}",
         )
-    elif "pattern" in schema and not re.search(schema["pattern"], value):
-        yield path, f"must match {schema['pattern']}, not {_show(value)}"
+    elif "pattern" in schema and not re.fullmatch(schema["pattern"], value):
+        yield path, f"must be {IN_WORDS[schema['pattern']]}, not {_show(value)}"
 
 
 def _broken_rules(value: Any, node: inspect.Type, path: str) -> list[tuple[str, str]]:

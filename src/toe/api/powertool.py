@@ -8,6 +8,7 @@ from toe.api.artifact import Artifact
 from toe.api.meta import Condition, LabelSelector, ObjectMeta, Struct
 from toe.api.powertoolconfig import OutputMode, Tier
 from toe.api.schema import (
+    DNS_LABEL,
     FORBIDDEN,
     GO_DURATION,
     Rule,
@@ -41,9 +42,7 @@ SECURITY_FIELDS = (
 Phase = Literal["Pending", "Running", "Completed", "Failed", "Conflicted", "Canceled"]
 TargetState = Literal["Prepared", "Injected", "Running", "Succeeded", "Failed", "Refused", "Gone"]
 
-_duration = text(
-    "a Go duration of at least 1s", most=32, least=1, pattern=GO_DURATION, says="a Go duration such as 90s or 2m30s"
-)
+_duration = text("a Go duration of at least 1s", most=32, least=1, pattern=GO_DURATION)
 
 
 class Targets(Struct, frozen=True):
@@ -89,7 +88,7 @@ class Targets(Struct, frozen=True):
 class Tool(Struct, frozen=True):
     """Says which tool, for how long, with which of the arguments that its config permits."""
 
-    name: Annotated[str, text("spec.name of a PowerToolConfig", most=40, least=1)]
+    name: Annotated[str, text("spec.name of a PowerToolConfig", most=40, least=1, pattern=DNS_LABEL)]
     duration: Annotated[str, _duration]
     args: Annotated[
         tuple[Annotated[str, text("one word", most=1024)], ...] | None, items("words the config permits", most=64)
@@ -101,18 +100,8 @@ class Tool(Struct, frozen=True):
     resolution_preset: Annotated[Any, foreign("refused: no tool reads it", "string")] = None
 
     RULES: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            cel="duration(self.duration) >= duration('1s')",
-            message="must be at least 1s",
-            holds=lambda v: at_least_a_second(v.get("duration")),
-            path=".duration",
-        ),
-        Rule(
-            cel="!has(self.warmup) || duration(self.warmup) >= duration('1s')",
-            message="must be at least 1s; leave it out for none",
-            holds=lambda v: at_least_a_second(v.get("warmup")),
-            path=".warmup",
-        ),
+        at_least_a_second("duration", optional=False),
+        at_least_a_second("warmup", "leave it out for none; else it must be at least 1s"),
         absent("resolutionPreset", "no tool reads a preset: give the tool's own options in args"),
     )
 

@@ -8,8 +8,11 @@ from toe.api.meta import Condition, LabelSelector, ObjectMeta, Struct
 from toe.api.quantity import parse_cpu_percent
 from toe.api.schema import (
     DNS_LABEL,
+    ENV_NAME,
+    FLAG,
     FORBIDDEN,
     GO_DURATION,
+    IMAGE,
     QUANTITY,
     REQUIRED,
     Rule,
@@ -37,8 +40,7 @@ _flag = text(
     "a flag as one whole word, such as -c or --proto",
     most=64,
     least=2,
-    pattern="^-[!-~]+$",
-    says="a word that begins with '-'",
+    pattern=FLAG,
 )
 _pattern = text("an RE2 pattern that the whole value must match", most=256, least=1)
 
@@ -195,7 +197,6 @@ class Limits(Struct, frozen=True):
             "the longest duration and warmup together, a Go duration",
             most=32,
             pattern=GO_DURATION,
-            says="a Go duration such as 90s or 1h",
         ),
     ] = "1h"
     max_targets: Annotated[int, number("more matching pods refuse the run", least=1, most=500)] = 50
@@ -207,21 +208,13 @@ class Limits(Struct, frozen=True):
             "resident memory at which the tool is ended, such as 256Mi",
             most=32,
             pattern=QUANTITY,
-            says="a quantity such as 256Mi",
         ),
     ] = None
     cpu_percent: Annotated[
         int | None, number("CPU use at which the tool is ended, percent of one core", least=1, most=100_000)
     ] = None
 
-    RULES: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            cel="!has(self.maxDuration) || duration(self.maxDuration) >= duration('1s')",
-            message="must be at least 1s",
-            holds=lambda v: at_least_a_second(v.get("maxDuration")),
-            path=".maxDuration",
-        ),
-    )
+    RULES: ClassVar[tuple[Rule, ...]] = (at_least_a_second("maxDuration"),)
 
 
 class ClaimPath(Struct, frozen=True):
@@ -255,9 +248,7 @@ class OutputPolicy(Struct, frozen=True):
 class EnvVar(Struct, frozen=True, gc=False):
     """Is a literal environment variable."""
 
-    name: Annotated[
-        str, text("variable name", most=128, least=1, pattern="^[A-Za-z_][A-Za-z0-9_]*$", says="letters, digits and _")
-    ]
+    name: Annotated[str, text("variable name", most=128, least=1, pattern=ENV_NAME)]
     value: Annotated[str, text("literal value", most=4096)] = ""
 
 
@@ -285,7 +276,6 @@ class PowerToolConfigSpec(Struct, frozen=True):
             most=40,
             least=1,
             pattern=DNS_LABEL,
-            says="a DNS label: lower case letters, digits and '-'",
         ),
     ]
     image: Annotated[
@@ -294,8 +284,7 @@ class PowerToolConfigSpec(Struct, frozen=True):
             "container image, by digest in production",
             most=512,
             least=1,
-            pattern="^[!-~]+$",
-            says="an image reference without blanks",
+            pattern=IMAGE,
         ),
     ]
     image_pull_policy: Annotated[Literal["Always", "IfNotPresent", "Never"] | None, note("as in a pod")] = None

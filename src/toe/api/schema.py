@@ -19,6 +19,19 @@ REQUIRED: Cause = "FieldValueRequired"
 DNS_LABEL = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 GO_DURATION = "^([0-9]+([.][0-9]+)?(ms|s|m|h))+$"
 QUANTITY = "^[0-9]+(Ki|Mi|Gi|Ti|k|M|G|T)?$"
+FLAG = "^-[!-~]+$"
+IMAGE = "^[!-~]+$"
+ENV_NAME = "^[A-Za-z_][A-Za-z0-9_]*$"
+
+IN_WORDS = {
+    DNS_LABEL: "a DNS label (lower case letters, digits and '-')",
+    GO_DURATION: "a Go duration such as 90s or 2m30s",
+    QUANTITY: "a quantity such as 256Mi",
+    FLAG: "a word that begins with '-'",
+    IMAGE: "an image reference without blanks",
+    ENV_NAME: "letters, digits and '_', no digit first",
+}
+"""Every pattern, as people say it."""
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -57,16 +70,14 @@ def immutable(field: str, *, required: bool = False) -> Rule:
     return Rule(cel=cel, message=f"{field} is immutable: delete this object and create a new one", path=f".{field}")
 
 
-def text(
-    description: str, *, most: int, least: int = 0, pattern: str = "", says: str = "", **more: Any
-) -> msgspec.Meta:
-    """Bounds a string by characters and pattern; ``says`` is the pattern in words, for people."""
+def text(description: str, *, most: int, least: int = 0, pattern: str = "", **more: Any) -> msgspec.Meta:
+    """Bounds a string by characters and by one of the patterns of ``IN_WORDS``."""
     schema: dict[str, Any] = {"maxLength": most, **more}
     if least:
         schema["minLength"] = least
     if pattern:
         schema["pattern"] = pattern
-    return _meta(description, schema, says)
+    return _meta(description, schema)
 
 
 def items(
@@ -78,22 +89,22 @@ def items(
         schema["minItems"] = least
     if keys:
         schema["x-kubernetes-list-map-keys"] = list(keys)
-    return _meta(description, schema, "")
+    return _meta(description, schema)
 
 
 def entries(description: str, *, most: int) -> msgspec.Meta:
     """Bounds a map by its number of entries."""
-    return _meta(description, {"maxProperties": most}, "")
+    return _meta(description, {"maxProperties": most})
 
 
 def number(description: str, *, least: int, most: int) -> msgspec.Meta:
     """Bounds an integer, both ends included."""
-    return _meta(description, {"minimum": least, "maximum": most}, "")
+    return _meta(description, {"minimum": least, "maximum": most})
 
 
 def note(description: str, **schema: Any) -> msgspec.Meta:
     """Describes a field that needs no bound (a flag, an enum, a struct)."""
-    return _meta(description, schema, "")
+    return _meta(description, schema)
 
 
 _FOREIGN: dict[str, dict[str, Any]] = {
@@ -115,13 +126,11 @@ def foreign(description: str, kind: str) -> msgspec.Meta:
 
     It has the type that people try (CEL cannot ask for a field without one); any other type is refused by that.
     """
-    return _meta(description, _FOREIGN[kind], "")
+    return _meta(description, _FOREIGN[kind])
 
 
-def _meta(description: str, schema: dict[str, Any], says: str) -> msgspec.Meta:
-    return msgspec.Meta(
-        extra_json_schema={"description": description, **schema}, extra={"says": says} if says else None
-    )
+def _meta(description: str, schema: dict[str, Any]) -> msgspec.Meta:
+    return msgspec.Meta(extra_json_schema={"description": description, **schema})
 
 
 def is_dns_label(name: object) -> bool:
@@ -129,7 +138,21 @@ def is_dns_label(name: object) -> bool:
     return isinstance(name, str) and len(name) <= 63 and re.fullmatch("[a-z0-9]([-a-z0-9]*[a-z0-9])?", name) is not None
 
 
-def at_least_a_second(duration: object) -> bool:
-    """Tells whether a duration is at least 1 s; what is no duration is the pattern's business and passes."""
-    parsed = parse_duration(duration) if isinstance(duration, str) else None
-    return parsed is None or parsed.total_seconds() >= 1
+def at_least_a_second(field: str, message: str = "must be at least 1s", *, optional: bool = True) -> Rule:
+    """Makes the rule that the duration in ``field`` is real: from 1 s to a year. More would overflow CEL's own."""
+    real = f"duration(self.{field}) >= duration('1s') && duration(self.{field}) <= duration('8784h')"
+    cel = f"!self.{field}.matches('{GO_DURATION}') || ({real})"
+    return Rule(
+        cel=f"!has(self.{field}) || {cel}" if optional else cel,
+        message=f"{message}, and at most 8784h (366 days)",
+        holds=lambda value: _is_real(value.get(field)),
+        path=f".{field}",
+    )
+
+
+def _is_real(duration: object) -> bool:
+    """Tells whether a duration is from 1 s to a year; what is no duration is the pattern's business and passes."""
+    if not isinstance(duration, str) or not re.fullmatch(GO_DURATION, duration):
+        return True
+    parsed = parse_duration(duration)
+    return parsed is not None and parsed.total_seconds() >= 1

@@ -5,21 +5,24 @@ Times are RFC 3339 in UTC with whole seconds (Kubernetes' metav1.Time); duration
 
 import re
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 _WHOLE = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h))+")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_MICROSECONDS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000}
+_YEAR = timedelta(days=366)
 
 
 def parse_duration(text: str) -> timedelta | None:
     """Reads a Go duration such as ``1h30m`` or ``90s``; None when it is none, is negative or is longer than a year.
 
+    Exact, cut to microseconds: 999.9999 ms are less than a second, here as in CEL.
     Source: https://pkg.go.dev/time#ParseDuration, without signs, ns and µs, which no run needs.
     """
-    if len(text) > 32 or not text.isascii() or not _WHOLE.fullmatch(text):
+    if len(text) > 32 or not _WHOLE.fullmatch(text):
         return None
-    seconds = sum(float(value) * _SECONDS[unit] for value, unit in _PART.findall(text))
-    return timedelta(seconds=seconds) if seconds <= 366 * 86400 else None
+    whole = sum(Fraction(value) * _MICROSECONDS[unit] for value, unit in _PART.findall(text))
+    return timedelta(microseconds=int(whole)) if whole <= _YEAR / timedelta(microseconds=1) else None
 
 
 def format_duration(duration: timedelta) -> str:
