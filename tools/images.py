@@ -1,9 +1,9 @@
 """Builds the tools' images with neither a container engine nor a registry: ``python -m tools.images [NAME...]``.
 
-Each image comes from its Dockerfile, the same that Docker builds anywhere; what a registry would give (Debian, Go's
-image) is made here: Debian's files by mmdebstrap, toe-run by Go, py-spy from its wheel. buildah does the rest. The
-result is an OCI archive that containerd imports as ``localhost/toe/NAME:dev``. It is kept under the hash of all that it
-is made of, so a second build builds nothing.
+Each image comes from its Dockerfile, the same that Docker builds anywhere. What a registry would give, the images of
+Debian, Go and Python, is made here: Debian by mmdebstrap, toe-run by Go on this machine, py-spy from its wheel. buildah
+does the rest. The result is an OCI archive that containerd imports as ``localhost/toe/NAME:dev``. It is kept under the
+hash of all that it is made of, so a second build builds nothing.
 
 Start reading at :func:`build`.
 """
@@ -119,9 +119,9 @@ class Workshop:
         image, archive = IMAGES[name], self.archive(name)
         arguments = {"BASE": self._base()}
         if image.runner:
-            arguments["RUNNER"] = self._runner()
+            arguments["GOLANG"] = self._runner()
         if image.wheel:
-            arguments["PYSPY"] = self._wheel(TOP / image.folder / "requirements.txt")
+            arguments["PYTHON"] = self._wheel(TOP / image.folder / "requirements.txt")
         self.report(f"building {tag(name)}")
         self._bud(tag(name), image.dockerfile, TOP, arguments)
         unfinished = archive.with_suffix(".unfinished")
@@ -139,22 +139,22 @@ class Workshop:
             include = ",".join(BASE_PACKAGES)
             _run("mmdebstrap", "--quiet", "--variant=minbase", f"--include={include}", SUITE, root / "unfinished.tar")
             (root / "unfinished.tar").rename(root / "base.tar")
-        self._scratch(image, root, "ADD base.tar /")
+        self._image(image, root, "scratch", "ADD base.tar /")
         return image
 
     def _runner(self) -> str:
-        """toe-run, as an image that holds nothing else."""
+        """What stands for Go's image: the base with toe-run in it, already compiled."""
         key = _hash([], runner_sources())
         root = self.place / f"runner-{key}"
         if not (root / "toe-run").exists():
             root.mkdir(parents=True, exist_ok=True)
             compile_runner(root / "toe-run", self.place.parent, self.report)
-        image = f"localhost/toe/runner:{key}"
-        self._scratch(image, root, "COPY toe-run /toe-run")
+        image = f"localhost/toe/runner:{key}-{self.base_key}"
+        self._image(image, root, self._base(), "COPY toe-run /toe-run")
         return image
 
     def _wheel(self, requirements: Path) -> str:
-        """py-spy of the wheel whose hash the repository knows, as an image."""
+        """What stands for Python's image: the base with py-spy of the wheel whose hash the repository knows."""
         key = _hash([], [requirements])
         root = self.place / f"py-spy-wheel-{key}"
         if not root.exists():
@@ -166,15 +166,15 @@ class Workshop:
             shutil.copy(unfinished / "wheel/bin/py-spy", unfinished / "py-spy")
             shutil.copy(next((unfinished / "wheel").glob("*.dist-info/licenses/LICENSE")), unfinished / "LICENSE")
             unfinished.rename(root)
-        image = f"localhost/toe/py-spy-wheel:{key}"
-        self._scratch(image, root, "COPY py-spy LICENSE /")
+        image = f"localhost/toe/py-spy-wheel:{key}-{self.base_key}"
+        self._image(image, root, self._base(), "COPY py-spy LICENSE /")
         return image
 
-    def _scratch(self, image: str, context: Path, line: str) -> None:
-        """An image of one line, unless it is there."""
+    def _image(self, image: str, context: Path, origin: str, line: str) -> None:
+        """An image of one line more than its origin, unless it is there."""
         if self._buildah("images", "--quiet", "--filter", f"reference={image}").strip():
             return
-        (context / "Dockerfile").write_text(f"FROM scratch\n{line}\n", encoding="utf-8")
+        (context / "Dockerfile").write_text(f"FROM {origin}\n{line}\n", encoding="utf-8")
         self._bud(image, context / "Dockerfile", context, {})
 
     def _bud(self, image: str, dockerfile: Path, context: Path, arguments: dict[str, str]) -> None:
