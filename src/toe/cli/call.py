@@ -84,14 +84,15 @@ _OPTIONS = (
     _Option("request_timeout", str | None, "--request-timeout", "DURATION", "For one request. Default: 30s."),
     _Option("system_namespace", str | None, "--system-namespace", "NAMESPACE", "Default: toe-system."),
 )
+WORDS_OF_FLAG = {name: 1 if flag.type is bool else 2 for flag in _OPTIONS for name in flag.names.split()}
+"""How many words each cluster flag takes."""
 _FIELDS = tuple(option.field for option in _OPTIONS)
 
 
 def takes_flags(command: Callable[..., int], *, show_all: bool = False) -> Callable[..., int]:
     """Gives a command the cluster flags: it is handed a :class:`Call` in which they are merged.
 
-    A flag before the command's name counts as well; the one after it wins. Help shows the three that people use, or
-    with ``show_all`` every one.
+    Help shows the three flags that people use, or with ``show_all`` every one.
     """
     own = [parameter.replace(kind=_KEYWORD) for parameter in inspect.signature(command).parameters.values()][1:]
 
@@ -99,8 +100,7 @@ def takes_flags(command: Callable[..., int], *, show_all: bool = False) -> Calla
     def called(typer_context: typer.Context, **words: Any) -> int:
         call: Call = typer_context.obj
         given = {name: words.pop(name) for name in _FIELDS}
-        typer_context.obj = replace(call, flags=merged(call.flags, given))
-        return command(typer_context.obj, **words)
+        return command(replace(call, flags=given_flags(given)), **words)
 
     del called.__wrapped__
     parameters = [
@@ -113,12 +113,12 @@ def takes_flags(command: Callable[..., int], *, show_all: bool = False) -> Calla
     return called
 
 
-def merged(flags: Flags, given: dict[str, Any]) -> Flags:
-    """Returns ``flags`` with those of ``given`` that were really given."""
+def given_flags(given: dict[str, Any]) -> Flags:
+    """Returns the flags that were really given."""
     stated = {name: value for name, value in given.items() if value}
     if "as_group" in stated:
         stated["as_group"] = tuple(stated["as_group"])
-    return replace(flags, **stated)
+    return Flags(**stated)
 
 
 def _flag_parameters(show_all: bool) -> list[inspect.Parameter]:

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from toe.cli.call import Call, takes_flags
+from toe.cli.call import WORDS_OF_FLAG, Call, takes_flags
 from toe.cli.screen import Screen
 from toe.errors import ToeError
 
 if TYPE_CHECKING:
     from toe.main import Surroundings
 
-FAILED, REFUSED, CANCELED = 1, 2, 130
+REFUSED, CANCELED = 2, 130
+COMPLETION = ("--show-completion", "--install-completion")
+_EXECUTABLE, _COMPLETE = "kubectl-toe", "_KUBECTL_TOE_COMPLETE"
 _SWITCHES = {"--wait": "--no-wait", "--pending": "", "--follow": "", "--force": "", "--insecure-skip-tls-verify": ""}
 
 
@@ -59,14 +61,10 @@ app = typer.Typer(
 
 def run(arguments: Sequence[str], around: "Surroundings", now: Callable[[], datetime]) -> int:
     """Runs one command line and returns its exit status."""
-    from toe.cli import commands  # noqa: F401 declares the commands
-
     screen = Screen(sys.stdout, sys.stderr, around.environment)
     call = Call(around, now, screen)
     try:
-        status = typer.main.get_command(app).main(
-            args=spelled(arguments), prog_name=call.program, standalone_mode=False, obj=call
-        )
+        status = _run(call, spelled(arguments))
         screen.flush()
     except ToeError as error:
         from toe.cli.sentences import ComplaintError, explain
@@ -86,26 +84,55 @@ def run(arguments: Sequence[str], around: "Surroundings", now: Callable[[], date
     return status if isinstance(status, int) else 0
 
 
+def _run(call: Call, words: Sequence[str]) -> object:
+    """Hands the words to the command they begin with, else to the program itself (help, version, completion)."""
+    from toe.cli import commands  # noqa: F401 declares the commands
+
+    words = words or ["--help"]
+    program = typer.main.get_command(app)
+    assert isinstance(program, TyperGroup)
+    if (chosen := program.commands.get(words[0])) is not None:
+        return chosen.main(words[1:], f"{call.program} {words[0]}", standalone_mode=False, obj=call)
+    completes = any(word.partition("=")[0] in COMPLETION for word in words) or _COMPLETE in call.around.environment
+    name = _EXECUTABLE if completes else call.program
+    return program.main(words, name, _COMPLETE, standalone_mode=False, obj=call)
+
+
 def _wrong_usage(screen: Screen, call: Call, error: Exception) -> int:
     """Tells one line and the way out; typer's usage errors carry the command they happened in."""
     context = getattr(error, "ctx", None)
-    message = error.format_message()  # type: ignore[attr-defined]
-    screen.error(message[:1].lower() + message[1:].rstrip("."))
+    message, _, near = error.format_message().partition(" Did you mean ")  # type: ignore[attr-defined]
+    message = message.replace("Value error, ", "").rstrip(".")
+    screen.error(message[:1].lower() + message[1:])
+    if near:
+        screen.hint(f"did you mean {near}")
+    if "extra argument" in message and context is not None and isinstance(context.command, ToolCommand):
+        screen.hint("pods are chosen with -l; the tool's own arguments come after --")
     screen.hint(f"see {context.command_path if context else call.program} --help")
     return REFUSED
 
 
 def spelled(arguments: Sequence[str]) -> list[str]:
-    """Turns kubectl's ``--wait=false`` into the switch it means; what follows ``--`` is the tool's."""
-    found: list[str] = []
-    for index, word in enumerate(arguments):
-        if word == "--":
-            return [*found, *arguments[index:]]
-        name, _, value = word.partition("=")
-        if name in _SWITCHES and value in ("true", "false"):
-            word = name if value == "true" else _SWITCHES[name]
-        found += [word] if word else []
-    return found
+    """Returns the words as typer takes them; what follows ``--`` is the tool's and stays as it is.
+
+    kubectl's ``--wait=false`` becomes the switch it means, and cluster flags before the command go behind it.
+    """
+    cut = arguments.index("--") if "--" in arguments else len(arguments)
+    own, rest = list(arguments[:cut]), list(arguments[cut:])
+    own = [spelling for word in own if (spelling := _switch(word))]
+    leading = 0
+    while leading < len(own) and (takes := WORDS_OF_FLAG.get(own[leading].partition("=")[0])) is not None:
+        leading += 1 if "=" in own[leading] else takes
+    if leading < len(own) and not own[leading].startswith("-"):
+        own = [own[leading], *own[:leading], *own[leading + 1 :]]
+    return own + rest
+
+
+def _switch(word: str) -> str:
+    name, _, value = word.partition("=")
+    if name not in _SWITCHES or value not in ("true", "false"):
+        return word
+    return name if value == "true" else _SWITCHES[name]
 
 
 def _version(value: bool) -> None:
