@@ -21,17 +21,24 @@ def cluster_here(
     extra_apiserver_args: tuple[str, ...] = (),
 ) -> Cluster:
     """A cluster with the version and the cache that the environment names: TOE_KUBERNETES_VERSION, XDG_CACHE_HOME."""
-    environment = os.environ  # noqa: TID251 - this module is the one that reads it
-    cache = environment.get("XDG_CACHE_HOME")
     return Cluster(
         name,
         node=node,
         controller_manager=controller_manager,
-        kubernetes_version=kubernetes_version or environment.get("TOE_KUBERNETES_VERSION") or None,
+        kubernetes_version=kubernetes_version or _environment("TOE_KUBERNETES_VERSION") or None,
         emulated_version=emulated_version,
         extra_apiserver_args=extra_apiserver_args,
-        cache=Path(cache) / "toe" if cache else None,
+        cache=cache_here(),
     )
+
+
+def cache_here() -> Path:
+    """Where built programs are kept: what XDG_CACHE_HOME says, as the XDG base directory specification has it."""
+    return Path(_environment("XDG_CACHE_HOME") or Path.home() / ".cache") / "toe"
+
+
+def _environment(name: str) -> str:
+    return os.environ.get(name, "")  # noqa: TID251 - this module is the one that reads it
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from devcluster import Cluster, binaries, images, locks
-from devcluster.__main__ import cluster_here
+from devcluster.__main__ import cache_here, cluster_here
 from devcluster.layout import RUN_ROOT
 
 TESTPOD_IMAGE = "docker.io/local/testpod:1"
@@ -37,7 +37,7 @@ def testpod_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An image archive with the small server of devcluster/testpod, named `TESTPOD_IMAGE`."""
     place = tmp_path_factory.mktemp("testpod")
     program, archive = place / "testpod", place / "testpod.tar"
-    binaries.build_static(binaries.HERE / "testpod", program, place, print)
+    binaries.build_static(binaries.HERE / "testpod", program, cache_here(), print)
     images.write(archive, TESTPOD_IMAGE, {"/testpod": program}, ["/testpod"])
     return archive
 
