@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -99,7 +100,8 @@ def streams(*parts: bytes | float | str, cut: bool = False) -> Answer:
             if isinstance(part, (int, float)):
                 await asyncio.sleep(part)
             else:
-                await response.write(part.encode() + b"\n" if isinstance(part, str) else part)
+                with suppress(ConnectionResetError):  # the client has left
+                    await response.write(part.encode() + b"\n" if isinstance(part, str) else part)
         if cut:
             await asyncio.sleep(0.01)
             assert request.transport is not None

@@ -93,12 +93,12 @@ async def test_a_write_without_connection_is_repeated() -> None:
 
 async def test_a_write_into_silence_ends_at_the_deadline() -> None:
     """The deadline holds for a request with all its repetitions, and a write that met it is ambiguous."""
-    async with Scripted([hangs]) as server, Client(server.access, deadline=0.2) as client:
+    async with Scripted([hangs]) as server, Client(server.access, deadline=1) as client:
         start = time.monotonic()
         with pytest.raises(UnavailableError, match="in time") as caught:
             await client.patch(PODS, "n", "a", {}, kind="merge")
         assert caught.value.reason == AMBIGUOUS
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < 3
         assert len(server.asked) == 1
     async with Scripted([hangs]) as server, Client(server.access) as client:
         with pytest.raises(UnavailableError, match="in time"):
@@ -117,7 +117,7 @@ async def test_the_servers_wish_is_obeyed() -> None:
     async with Scripted([refuses(429, Retry_After="1"), says(a_pod())]) as server, Client(server.access) as client:
         start = time.monotonic()
         await client.get(PODS, "n", "a")
-        assert 1.0 <= time.monotonic() - start < 2.0
+        assert 1.0 <= time.monotonic() - start < 5.0
         assert len(server.asked) == 2
 
 

@@ -16,7 +16,7 @@ from toe.kube.resource import NAMESPACES, PODS
 @asynccontextmanager
 async def asking(*answers: Answer) -> AsyncIterator[tuple[Client, Scripted]]:
     """Connects a client to a server that gives ``answers``."""
-    async with Scripted(list(answers)) as server, Client(server.access, deadline=5) as client:
+    async with Scripted(list(answers)) as server, Client(server.access, deadline=20) as client:
         yield client, server
 
 

@@ -22,7 +22,7 @@ STORED = says({"metadata": {"name": "e", "namespace": "n", "resourceVersion": "1
 @asynccontextmanager
 async def recording(*answers: Answer, **arguments: Any) -> AsyncIterator[tuple[EventRecorder, Scripted]]:
     """Runs a recorder against a server that gives ``answers``."""
-    async with Scripted([*answers]) as server, Client(server.access, deadline=2) as client:
+    async with Scripted([*answers]) as server, Client(server.access, deadline=10) as client:
         recorder = EventRecorder(client, **arguments)
         task = asyncio.create_task(recorder.run())
         try:
@@ -43,7 +43,7 @@ async def test_an_event_is_what_describe_reads() -> None:
     async with recording(STORED, instance="pod-1") as (recorder, server):
         related = ObjectReference(kind="PowerTool", name="t", namespace="n")
         record(recorder, now=NOW.astimezone(timezone(timedelta(hours=2))), related=related, type="Warning")
-        await recorder.flush()
+        await recorder.flush(20)
         (asked,) = server.asked
         assert (asked.method, asked.path) == ("POST", "/api/v1/namespaces/n/events")
         body = json.loads(asked.body)
@@ -69,11 +69,11 @@ async def test_the_same_again_raises_the_count() -> None:
     """A repeated event patches count and last time of the first; a different one is an event of its own."""
     async with recording(STORED) as (recorder, server):
         record(recorder)
-        await recorder.flush()
+        await recorder.flush(20)
         record(recorder, now=NOW + timedelta(seconds=5), regarding=POD)
         record(recorder, now=NOW + timedelta(seconds=9))
         record(recorder, message="other")
-        await recorder.flush()
+        await recorder.flush(20)
         methods = [asked.method for asked in server.asked]
         assert methods == ["POST", "PATCH", "POST"]
         assert server.asked[1].path.endswith(json.loads(server.asked[0].body)["metadata"]["name"])
@@ -86,9 +86,9 @@ async def test_an_event_that_expired_is_made_anew() -> None:
     """When the first one is gone (events live an hour) the next starts counting again."""
     async with recording(STORED, refuses(404), STORED) as (recorder, server):
         record(recorder)
-        await recorder.flush()
+        await recorder.flush(20)
         record(recorder, now=NOW + timedelta(hours=2))
-        await recorder.flush()
+        await recorder.flush(20)
         assert [asked.method for asked in server.asked] == ["POST", "PATCH", "POST"]
         again = json.loads(server.asked[2].body)
         assert (again["count"], again["firstTimestamp"]) == (1, "2026-11-25T11:00:00Z")
@@ -103,7 +103,7 @@ async def test_losing_events_hurts_nobody() -> None:
         async with recording(refuses(409), terminating, refuses(500), cuts, STORED) as (recorder, server):
             for number in range(5):
                 record(recorder, message=str(number))
-                await recorder.flush()
+                await recorder.flush(20)
             assert recorder.written == 1
             assert recorder.dropped == 4
             assert len(server.asked) == 5
@@ -121,7 +121,7 @@ async def test_a_flood_about_one_object_is_held_back() -> None:
         now = 600.0
         for number in range(3):
             record(recorder, message=f"later {number}")
-        await recorder.flush()
+        await recorder.flush(20)
         assert len(server.asked) == BURST + 1 + 2
 
 
@@ -153,7 +153,7 @@ async def test_a_long_message_is_cut_between_characters() -> None:
         record(recorder, message="ä" * 2000)
         record(recorder, message="a" * LONGEST_MESSAGE)
         record(recorder, message="bad \ud800 surrogate" + "x" * 2000)
-        await recorder.flush()
+        await recorder.flush(20)
         messages = [json.loads(asked.body)["message"] for asked in server.asked]
         assert all(len(message.encode()) <= LONGEST_MESSAGE for message in messages)
         assert messages[0].endswith("ä…")
@@ -164,7 +164,7 @@ async def test_a_cluster_wide_object_has_its_events_in_default() -> None:
     """Events about objects without a namespace live in "default", as Kubernetes demands."""
     async with recording(STORED) as (recorder, server):
         record(recorder, regarding=ObjectReference(kind="Namespace", name="n"))
-        await recorder.flush()
+        await recorder.flush(20)
         assert server.asked[0].path == "/api/v1/namespaces/default/events"
 
 
@@ -174,7 +174,7 @@ async def test_a_very_long_name_still_makes_a_name() -> None:
         name = "a" * 199 + "." + "b" * 53
         record(recorder, regarding=ObjectReference(kind="Pod", namespace="n", name=name))
         record(recorder, regarding=ObjectReference(kind="Pod", namespace="n", name=name), message="other")
-        await recorder.flush()
+        await recorder.flush(20)
         names = [json.loads(asked.body)["metadata"]["name"] for asked in server.asked]
         assert len(set(names)) == 2
         assert all(len(name) <= 253 and ".." not in name for name in names)

@@ -91,7 +91,7 @@ async def test_a_server_of_another_authority_is_refused(tmp_path: Path) -> None:
     """Nothing is sent to a server whose certificate our authority did not sign, unless that was switched off."""
     async with tls_server(tmp_path) as (url, seen):
         stranger = pem(a_certificate("other ca"))[0]
-        async with Client(Access(url, ca_data=stranger), deadline=1) as client:
+        async with Client(Access(url, ca_data=stranger), deadline=3) as client:
             with pytest.raises(UnavailableError, match="no connection"):
                 await client.get(PODS, "n", "a")
         assert seen == []
@@ -110,7 +110,7 @@ async def test_the_servers_name_may_be_another_one(tmp_path: Path) -> None:
     async with tls_server(tmp_path) as (url, _):
         async with Client(Access(url, ca_data=CA_PEM, tls_server_name="server.example")) as client:
             await client.get(PODS, "n", "a")
-        async with Client(Access(url, ca_data=CA_PEM, tls_server_name="other.example"), deadline=1) as client:
+        async with Client(Access(url, ca_data=CA_PEM, tls_server_name="other.example"), deadline=3) as client:
             with pytest.raises(UnavailableError, match="no connection"):
                 await client.get(PODS, "n", "a")
 

@@ -25,7 +25,7 @@ from toe.kube.client import Client, understood_not
 from toe.kube.mirror import Key, Mirror
 from toe.kube.resource import Named, Resource
 from toe.kube.status import refusal
-from toe.kube.transport import NEVER_SENT
+from toe.kube.transport import AMBIGUOUS, NEVER_SENT
 
 T = TypeVar("T", bound=Named)
 
@@ -107,7 +107,8 @@ class Cache(Generic[T]):
         self._doubtful = False  # the server was away: its history may have been set back
         self._synced = asyncio.Event()
         self._heard = float("-inf")
-        self._failures = 0
+        self._failures = 0  # tries in a row that failed, for the back-off
+        self._fruitless = 0  # watches in a row that brought nothing, though the server was there
         self.relists = 0
 
     def get(self, namespace: str, name: str) -> T | None:
@@ -178,7 +179,7 @@ class Cache(Generic[T]):
         Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists
         """
         self.relists += 1
-        if self._watch_list:
+        if self._watch_list and self._fruitless < 3:
             try:
                 if await self._follow(initial=True):
                     return
@@ -233,12 +234,15 @@ class Cache(Generic[T]):
                     event = self._event(line)
                     if snapshot is None:
                         events += 1
-                        self._failures = 0
+                        self._failures = self._fruitless = 0
                         self._apply(event)
                     elif event.type != "BOOKMARK":
                         limit.reschedule(min(loop.time() + pace.initial, end))
                         self._collect(snapshot, event)
-                    elif (version := _end_of_initial(event)) is not None:
+                    else:
+                        version, is_end = _bookmark(event)
+                        if not is_end:
+                            continue
                         self._replace(snapshot.values(), version, asked_at)
                         snapshot = None
                         limit.reschedule(end)
@@ -251,7 +255,7 @@ class Cache(Generic[T]):
         self._heard = self._clock()
         if events == 0 and not initial and loop.time() - start < min(1.0, seconds / 2):
             raise UnavailableError("the watch ended at once", reason=SHORT)
-        self._failures = 0
+        self._failures = self._fruitless = 0
         return True
 
     def _params(self, seconds: float, initial: bool) -> dict[str, str | int | bool]:
@@ -280,7 +284,7 @@ class Cache(Generic[T]):
 
     def _apply(self, event: _Event) -> None:
         if event.type == "BOOKMARK":
-            version = int(_IDENTITIES.decode(event.object).metadata.resource_version)
+            version, _ = _bookmark(event)
             self._mirror.position = max(self._mirror.position, version)
             return
         obj = self._understand(event.object)
@@ -315,8 +319,10 @@ class Cache(Generic[T]):
             self._listed = False  # the version is refused, or the kind was gone for a while
         elif isinstance(error, ClusterError) and (error.reason == NEVER_SENT or error.status >= 500):
             self._doubtful = True
-        if self._failures % 5 == 4 and getattr(error, "reason", "") in (GARBLED, SHORT):
-            self._listed = False
+        if getattr(error, "reason", "") in (GARBLED, SHORT, SILENT, AMBIGUOUS):
+            self._fruitless += 1
+            if self._fruitless % 5 == 0:
+                self._listed = False  # something between us and the server eats watches: lists may come through
 
     async def _pause(self, error: ToeError | None) -> None:
         """Waits before the next try: longer each time, at random, and never less than the server wishes."""
@@ -333,10 +339,12 @@ class Cache(Generic[T]):
             _log.warning("watch interrupted", resource=self._resource.plural, error=str(error))
 
 
-def _end_of_initial(event: _Event) -> int | None:
-    """Is the version of a WatchList's closing bookmark, None for any other bookmark."""
-    meta = _IDENTITIES.decode(event.object).metadata
-    return int(meta.resource_version) if (meta.annotations or {}).get(INITIAL_EVENTS_END) == "true" else None
+def _bookmark(event: _Event) -> tuple[int, bool]:
+    """Is the version of a bookmark, and whether it is the one that ends the beginning of a WatchList."""
+    meta = _identify(event.object)
+    if meta is None:
+        raise UnavailableError("the watch is garbled: a bookmark without a version", reason=GARBLED)
+    return int(meta.resource_version), (meta.annotations or {}).get(INITIAL_EVENTS_END) == "true"
 
 
 def _identify(raw: msgspec.Raw) -> _Meta | None:

@@ -125,10 +125,7 @@ class Client:
                 items.clear()
                 params = {key: value for key, value in params.items() if key not in ("continue", "limit")}
                 continue
-            try:
-                page = _PAGES.decode(body)
-            except msgspec.DecodeError as error:
-                raise DecodeError(str(error), source=f"list of {resource.plural}") from error
+            page = _page(resource, body)
             items += page.items or ()
             if not page.metadata.continue_:
                 return items, page.metadata.resource_version
@@ -139,7 +136,7 @@ class Client:
         body = await self._calls.send(
             "GET", resource.path(namespace), params={"limit": 1}, verb="list", label=resource.plural
         )
-        return msgspec.json.decode(body, type=_Page).metadata.resource_version
+        return _page(resource, body).metadata.resource_version
 
     async def create(
         self,
@@ -268,6 +265,16 @@ class Client:
         except msgspec.DecodeError as error:
             raise understood_not(resource, body, error) from error
         return obj
+
+
+def _page(resource: Resource[Any], body: bytes) -> _Page:
+    try:
+        page = _PAGES.decode(body)
+    except msgspec.DecodeError as error:
+        raise DecodeError(str(error), source=f"list of {resource.plural}") from error
+    if not page.metadata.resource_version.isdigit():
+        raise DecodeError("not a number", path="metadata.resourceVersion", source=f"list of {resource.plural}")
+    return page
 
 
 class _Identity(msgspec.Struct, frozen=True):

@@ -99,10 +99,10 @@ class Transport:
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, TimeoutError):
                 raise
-            words = f"{type(error).__name__}: {error}"
+            words = str(error) if isinstance(error, _LostError) else f"{type(error).__name__}: {error}"
             raise UnavailableError(
                 f"the connection to {self._access.server} was lost: {words}", reason=AMBIGUOUS
-            ) from (error)
+            ) from error
 
     async def _use(self, credential: Credential) -> None:
         """Makes ``credential`` the current one; a client certificate that changed needs new connections."""
@@ -113,7 +113,8 @@ class Transport:
             if self._sessions is None or (
                 old and (old.certificate, old.key) != (credential.certificate, credential.key)
             ):
-                context = await asyncio.to_thread(tls, self._access, credential)
+                secure = self._access.server.startswith("https:")
+                context = await asyncio.to_thread(tls, self._access, credential) if secure else True
                 retired, self._retired = self._retired, list(self._sessions or ())
                 self._sessions = (self._session(context, self._connections), self._session(context, 0))
                 for session in retired:  # two certificates old: their last watch ended long ago
@@ -129,7 +130,7 @@ class Transport:
             headers.add(name, value)
         return headers
 
-    def _session(self, context: ssl.SSLContext, limit: int) -> aiohttp.ClientSession:
+    def _session(self, context: ssl.SSLContext | bool, limit: int) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=limit, ssl=context),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
