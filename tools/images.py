@@ -12,12 +12,12 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from devcluster import locks, packages, toolchain
@@ -32,36 +32,12 @@ BASE_PACKAGES = ("python3", "strace", "tcpdump")
 GO_NEEDED = (1, 24)
 
 
-@dataclass(frozen=True)
-class Image:
-    """One image: its folder, and what its Dockerfile takes from elsewhere."""
-
-    folder: str
-    runner: bool = True
-    wheel: bool = False
-
-    @property
-    def dockerfile(self) -> Path:
-        """The recipe."""
-        return TOP / self.folder / "Dockerfile"
-
-    def sources(self) -> list[Path]:
-        """Every file that the image depends on, in a stable order."""
-        found = [self.dockerfile, TOP / "tools/pack.sh"]
-        if self.runner:
-            found += runner_sources()
-        if self.wheel:
-            found.append(TOP / self.folder / "requirements.txt")
-        if not self.runner:
-            found += sorted((TOP / self.folder).glob("*.py"))
-        return found
-
-
+# Where the Dockerfile of each image is. Each is built from the top of the repository.
 IMAGES = {
-    "py-spy": Image("tools/py-spy", wheel=True),
-    "strace": Image("tools/strace"),
-    "tcpdump": Image("tools/tcpdump"),
-    "shop": Image("examples/shop", runner=False),
+    "py-spy": TOP / "tools/py-spy/Dockerfile",
+    "strace": TOP / "tools/strace/Dockerfile",
+    "tcpdump": TOP / "tools/tcpdump/Dockerfile",
+    "shop": TOP / "examples/shop/Dockerfile",
 }
 
 
@@ -95,10 +71,20 @@ def pinned(name: str, archive: Path) -> str:
     return f"localhost/toe/{name}@{index['manifests'][0]['digest']}"
 
 
-def runner_sources() -> list[Path]:
-    """The files that toe-run is compiled from."""
-    files = [path for path in (TOP / "runner").glob("*.go") if not path.name.endswith("_test.go")]
-    return [TOP / "runner/go.mod", *sorted(files)]
+def sources(dockerfile: Path) -> list[Path]:
+    """Every file that an image is made of: its Dockerfile and what that copies from the repository."""
+    found = [dockerfile]
+    for line in dockerfile.read_text(encoding="utf-8").splitlines():
+        words = line.split()
+        if words[:1] == ["COPY"] and not words[1].startswith("--from"):
+            for word in words[1:-1]:
+                found += compiled(TOP / word) if (TOP / word).is_dir() else [TOP / word]
+    return found
+
+
+def compiled(folder: Path) -> list[Path]:
+    """The files of a folder of Go that its program is compiled from."""
+    return [folder / "go.mod", *sorted(path for path in folder.glob("*.go") if not path.name.endswith("_test.go"))]
 
 
 class Workshop:
@@ -111,19 +97,17 @@ class Workshop:
 
     def archive(self, name: str) -> Path:
         """Where the finished image is, named after all that it is made of."""
-        return self.place / f"{name}-{_hash([self.base_key], IMAGES[name].sources())}.tar"
+        return self.place / f"{name}-{_hash([self.base_key], sources(IMAGES[name]))}.tar"
 
     def build(self, name: str) -> None:
         """Makes the archive; what fails leaves none."""
         packages.ensure(("mmdebstrap", "buildah"), self.report)
-        image, archive = IMAGES[name], self.archive(name)
-        arguments = {"BASE": self._base()}
-        if image.runner:
-            arguments["GOLANG"] = self._runner()
-        if image.wheel:
-            arguments["PYTHON"] = self._wheel(TOP / image.folder / "requirements.txt")
+        dockerfile, archive = IMAGES[name], self.archive(name)
+        images = {"BASE": self._base, "GOLANG": self._runner, "PYTHON": self._wheel}
+        wanted = re.findall(r"^ARG (\w+)=", dockerfile.read_text(encoding="utf-8"), re.MULTILINE)
+        arguments = {argument: images[argument]() for argument in wanted}
         self.report(f"building {tag(name)}")
-        self._bud(tag(name), image.dockerfile, TOP, arguments)
+        self._bud(tag(name), dockerfile, TOP, arguments)
         unfinished = archive.with_suffix(".unfinished")
         unfinished.unlink(missing_ok=True)
         self._buildah("push", "--quiet", tag(name), f"oci-archive:{unfinished}:{tag(name)}")
@@ -144,7 +128,7 @@ class Workshop:
 
     def _runner(self) -> str:
         """What stands for Go's image: the base with toe-run in it, already compiled."""
-        key = _hash([], runner_sources())
+        key = _hash([], compiled(TOP / "runner"))
         root = self.place / f"runner-{key}"
         if not (root / "toe-run").exists():
             root.mkdir(parents=True, exist_ok=True)
@@ -153,8 +137,9 @@ class Workshop:
         self._image(image, root, self._base(), "COPY toe-run /toe-run")
         return image
 
-    def _wheel(self, requirements: Path) -> str:
+    def _wheel(self) -> str:
         """What stands for Python's image: the base with py-spy of the wheel whose hash the repository knows."""
+        requirements = TOP / "tools/py-spy/requirements.txt"
         key = _hash([], [requirements])
         root = self.place / f"py-spy-wheel-{key}"
         if not root.exists():

@@ -117,6 +117,15 @@ def test_a_second_build_builds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert said == []
 
 
+def test_an_image_is_named_after_what_it_is_made_of_and_nothing_else() -> None:
+    """A test or a page of documentation builds nothing anew; a line of the supervisor does."""
+    names = [path.relative_to(images.TOP).as_posix() for path in images.sources(images.IMAGES["py-spy"])]
+    assert {"tools/py-spy/Dockerfile", "tools/py-spy/requirements.txt", "tools/pack.sh", "runner/main.go"} <= set(names)
+    assert not [name for name in names if name.endswith(("_test.go", ".md", ".yaml"))]
+    shop = [path.name for path in images.sources(images.IMAGES["shop"])]
+    assert shop == ["Dockerfile", "pack.sh", "shop.py", "load.py"]
+
+
 def test_the_reference_by_digest_is_that_of_the_manifest() -> None:
     """What the builder prints is what containerd finds."""
     archive = images.build("strace")
