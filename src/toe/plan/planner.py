@@ -27,7 +27,7 @@ from toe.plan.actions import Action, AddEphemeralContainer, Plan, RecordEvent, W
 from toe.plan.conditions import ConditionType, is_true, with_condition
 from toe.plan.container import ToolContainer, render
 from toe.plan.snapshot import Rival, Snapshot
-from toe.plan.summary import parse_summary
+from toe.plan.summary import parse_summary, printable
 from toe.plan.targets import (
     ENDED,
     ended,
@@ -76,10 +76,10 @@ def _begin(snapshot: Snapshot) -> Plan:
     verdict = evaluate(RUN, msgspec.structs.replace(request, matching=len(snapshot.matching)))
     match verdict:
         case Denied(violations):
-            message = "; ".join(str(violation) for violation in violations)
+            message = printable("; ".join(str(violation) for violation in violations))
             return _fail(snapshot, violations[0].reason, message)
         case Undecided(unmet):
-            message = "; ".join(missing.message for missing in unmet)
+            message = printable("; ".join(missing.message for missing in unmet))
             return _wait(snapshot, "Pending", unmet[0].reason, message)
         case Allowed():
             config = request.config
@@ -195,21 +195,11 @@ def _fail(snapshot: Snapshot, reason: Reason, message: str, *, waited: bool = Fa
 
 
 def _progress(snapshot: Snapshot) -> Plan:
-    run, now, settings = snapshot.request.run, snapshot.now, snapshot.request.settings
-    since = parse_time(run.status.started_at) or now
-    limit = parse_time(run.status.not_after) or not_after(run, since, snapshot)
-    seen = tuple(
-        target
-        if target.state in ENDED
-        else observe(
-            target, snapshot.pods.get(target.pod_uid), since=since, not_after=limit, now=now, settings=settings
-        )
-        for target in run.status.targets
-    )
-    targets, additions = _advance(snapshot, seen)
+    run = snapshot.request.run
+    targets, additions = _advance(snapshot, tuple(_seen(snapshot, target) for target in run.status.targets))
     if all(target.state in ENDED for target in targets):
-        return _finish(snapshot, run.status, targets)
-    status = _counted(run.status, targets)
+        return _finish(snapshot, _status(run), targets)
+    status = _counted(_status(run), targets)
     running = any(target.state == "Running" for target in targets)
     if running or is_true(status.conditions, "Running"):
         message = f"{sum(t.state == 'Running' for t in targets)} of {len(targets)} tools are running"
@@ -217,15 +207,54 @@ def _progress(snapshot: Snapshot) -> Plan:
         status = msgspec.structs.replace(told, phase="Running") if running else told
     look_again = _look_again(snapshot, targets)
     if _may_wait(run.status, status, snapshot):
-        soon = (snapshot.last_written or since) + QUIET
-        return Plan(additions, look_again=min(filter(None, (look_again, soon)), default=None))
+        soon = (snapshot.last_written or _since(snapshot)) + QUIET
+        return Plan(additions, look_again=min(filter(None, (look_again, soon))))
     writes = () if status == run.status else (WriteStatus(run=run, status=status),)
     return Plan((*writes, *additions), look_again=look_again)
 
 
+def _since(snapshot: Snapshot) -> datetime:
+    """Returns when the targets were frozen."""
+    return parse_time(snapshot.request.run.status.started_at) or snapshot.now
+
+
+def _limit(snapshot: Snapshot) -> datetime:
+    """Returns the run's not-after: as written down, else as it would be written."""
+    run = snapshot.request.run
+    return parse_time(run.status.not_after) or not_after(run, _since(snapshot), snapshot)
+
+
+def _seen(snapshot: Snapshot, target: Target) -> Target:
+    """Returns where a target stands by its pod; a container of our name that is not ours is never taken for ours."""
+    pod = snapshot.pods.get(target.pod_uid)
+    if target.state in ENDED:
+        return target
+    if pod is not None and _is_squatted(snapshot, target, pod):
+        message = f"the pod has a container {target.tool_container} with other content"
+        return ended(target, "Failed", Reason.CONTAINER_NAME_TAKEN, message)
+    return observe(
+        target,
+        pod,
+        since=_since(snapshot),
+        not_after=_limit(snapshot),
+        now=snapshot.now,
+        settings=snapshot.request.settings,
+    )
+
+
+def _is_squatted(snapshot: Snapshot, target: Target, pod: Pod) -> bool:
+    """Tells whether the pod has a container of our name that we would not have added under the config as judged."""
+    run, config = snapshot.request.run, snapshot.request.config
+    container = find_container(pod, target.tool_container)
+    if container is None or config is None or run.status.config is None:
+        return False
+    same_config = run.status.config.digest == snapshot.request.configs[0].readiness.digest
+    return same_config and not is_ours(container, target, run, config)
+
+
 def _advance(snapshot: Snapshot, targets: tuple[Target, ...]) -> tuple[tuple[Target, ...], tuple[Action, ...]]:
     """Ends the targets that can no longer start, checks those that are in, and adds the containers that are missing."""
-    run, config = snapshot.request.run, snapshot.request.config
+    config = snapshot.request.config
     result = tuple(_settled(snapshot, target) for target in targets)
     waiting = any(_is_missing(snapshot, target) for target in result)
     if not waiting:
@@ -240,42 +269,33 @@ def _advance(snapshot: Snapshot, targets: tuple[Target, ...]) -> tuple[tuple[Tar
             return result, ()
         case Allowed():
             assert config is not None
-            rechecked = {
-                t.pod_uid: t for t in freeze(run, config, _missing_pods(snapshot, result), snapshot.request.settings)
-            }
             result = tuple(
-                rechecked[target.pod_uid]
-                if _is_missing(snapshot, target) and rechecked[target.pod_uid].state == "Refused"
-                else target
-                for target in result
+                _rechecked(snapshot, config, target) if _is_missing(snapshot, target) else target for target in result
             )
             return result, _additions(snapshot, config, result)
 
 
+def _rechecked(snapshot: Snapshot, config: PowerToolConfig, target: Target) -> Target:
+    """Returns a Prepared target, or refused by the rules as they are now, for the container that was frozen."""
+    run = snapshot.request.run
+    frozen = msgspec.structs.replace(run.spec.targets, container=target.container)
+    same_container = msgspec.structs.replace(run, spec=msgspec.structs.replace(run.spec, targets=frozen))
+    (again,) = freeze(same_container, config, [snapshot.pods[target.pod_uid]], snapshot.request.settings)
+    return again
+
+
 def _settled(snapshot: Snapshot, target: Target) -> Target:
-    """Returns a target that was refused by the API server, canceled, too late or squatted on as ended."""
-    run, config, pod = snapshot.request.run, snapshot.request.config, snapshot.pods.get(target.pod_uid)
-    if target.state in ENDED or pod is None:
+    """Returns a target that can no longer start as ended: refused by the API server, canceled, or too late."""
+    run, pod = snapshot.request.run, snapshot.pods.get(target.pod_uid)
+    if pod is None or not _is_missing(snapshot, target):
         return target
-    container = find_container(pod, target.tool_container)
-    if container is not None:
-        same_config = (
-            config is not None
-            and run.status.config is not None
-            and (run.status.config.digest == snapshot.request.configs[0].readiness.digest)
-        )
-        if config is None or not same_config or is_ours(container, target, run, config):
-            return target
-        message = f"the pod has a container {target.tool_container} with other content"
-        return ended(target, "Failed", Reason.CONTAINER_NAME_TAKEN, message)
     if violation := snapshot.refusals.get(target.pod_uid):
         return ended(target, "Refused", violation.reason, violation.message)
     if run.spec.cancel:
         return refused(target, Violation(Reason.CANCELED, "the run was canceled before the tool was injected"))
     if pod.status.phase in ("Succeeded", "Failed") or pod.metadata.deletion_timestamp:
         return ended(target, "Gone", Reason.TARGET_DELETED, "the pod ended before the tool was injected")
-    since = parse_time(run.status.started_at) or snapshot.now
-    if snapshot.now >= since + snapshot.request.settings.start_deadline:
+    if snapshot.now >= _since(snapshot) + snapshot.request.settings.start_deadline:
         message = "the tool could not be injected within the start deadline"
         return ended(target, "Failed", Reason.START_DEADLINE_EXCEEDED, message)
     return target
@@ -286,10 +306,6 @@ def _is_missing(snapshot: Snapshot, target: Target) -> bool:
     return target.state == "Prepared" and pod is not None and find_container(pod, target.tool_container) is None
 
 
-def _missing_pods(snapshot: Snapshot, targets: Iterable[Target]) -> list[Pod]:
-    return [snapshot.pods[target.pod_uid] for target in targets if _is_missing(snapshot, target)]
-
-
 def _additions(snapshot: Snapshot, config: PowerToolConfig, targets: Iterable[Target]) -> tuple[Action, ...]:
     """Returns one container for each Prepared target whose pod has none of ours and room for one more.
 
@@ -297,8 +313,6 @@ def _additions(snapshot: Snapshot, config: PowerToolConfig, targets: Iterable[Ta
     version they saw, so the second one fails, looks again and finds the first one's tool.
     """
     run = snapshot.request.run
-    limit = parse_time(run.status.not_after)
-    assert limit is not None
     own = config.spec.effective_limits.max_concurrent_per_pod
     actions = []
     for target in targets:
@@ -308,7 +322,7 @@ def _additions(snapshot: Snapshot, config: PowerToolConfig, targets: Iterable[Ta
         holders = [rival for rival in snapshot.rivals if rival.holds and target.pod_uid in rival.pods]
         if len(live_tools(pod)) >= min([own, *(rival.max_concurrent for rival in holders)]):
             continue
-        container = render(run, config, pod, target.container, limit, snapshot.request.settings)
+        container = render(run, config, pod, target.container, _limit(snapshot), snapshot.request.settings)
         actions.append(
             AddEphemeralContainer(
                 namespace=pod.metadata.namespace,
@@ -323,9 +337,7 @@ def _additions(snapshot: Snapshot, config: PowerToolConfig, targets: Iterable[Ta
 
 
 def _look_again(snapshot: Snapshot, targets: Iterable[Target]) -> datetime | None:
-    run, settings = snapshot.request.run, snapshot.request.settings
-    since = parse_time(run.status.started_at) or snapshot.now
-    limit = parse_time(run.status.not_after) or since
+    since, limit, settings = _since(snapshot), _limit(snapshot), snapshot.request.settings
     deadlines = [
         since + settings.start_deadline
         if _is_missing(snapshot, target)
@@ -407,7 +419,7 @@ def _artifacts(snapshot: Snapshot, targets: Iterable[Target]) -> tuple[tuple[Art
         summary = parse_summary(end.message) if end else None
         if summary is not None:
             artifacts += summary.artifacts(target.pod)
-            size += max(summary.bytes, 0)
+            size += summary.bytes
     return tuple(artifacts[:MAX_ARTIFACTS]), size
 
 

@@ -4,6 +4,8 @@ A compromised target that shares the tool's identity could forge it: it explains
 parse is ignored.
 """
 
+from typing import Annotated
+
 import msgspec
 
 from toe.api.artifact import Artifact
@@ -13,29 +15,32 @@ from toe.api.reasons import Reason
 
 MAX_FILES = 64
 
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+_Small = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+
 
 class SummaryFile(Struct, frozen=True, gc=False):
     """Is one file the supervisor lists."""
 
     name: str
-    bytes: int = 0
+    bytes: _Count = 0
     sha256: str = ""
 
 
 class Summary(Struct, frozen=True):
-    """Is the supervisor's summary, version 1."""
+    """Is the supervisor's summary, version 1. Numbers that the status could not hold make it none."""
 
     v: int
     exit: int
     reason: str
     message: str = ""
-    uid: int | None = None
-    gid: int | None = None
+    uid: _Small | None = None
+    gid: _Small | None = None
     cap_eff: str = ""
     no_new_privs: bool | None = None
-    seccomp: int | None = None
+    seccomp: _Small | None = None
     files: tuple[SummaryFile, ...] = ()
-    bytes: int = 0
+    bytes: _Count = 0
 
     @property
     def reported(self) -> Reported:
@@ -43,7 +48,7 @@ class Summary(Struct, frozen=True):
         return Reported(
             uid=self.uid,
             gid=self.gid,
-            cap_eff=self.cap_eff[:32],
+            cap_eff=printable(self.cap_eff)[:32],
             no_new_privs=self.no_new_privs,
             seccomp=self.seccomp,
         )
@@ -51,9 +56,7 @@ class Summary(Struct, frozen=True):
     def artifacts(self, pod: str) -> tuple[Artifact, ...]:
         """Returns the files as artifacts of a pod; names and hashes are cut to what the schema takes."""
         return tuple(
-            Artifact(
-                pod=pod, name=printable(file.name)[:512], bytes=max(file.bytes, 0), sha256=printable(file.sha256)[:64]
-            )
+            Artifact(pod=pod, name=printable(file.name)[:512], bytes=file.bytes, sha256=printable(file.sha256)[:64])
             for file in self.files[:MAX_FILES]
         )
 

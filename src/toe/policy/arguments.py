@@ -1,13 +1,14 @@
 """The argument grammar: which of a user's words a tool accepts. The default is none.
 
 Canonical form only: a flag is one whole word, its value the next one. Abbreviations, joined flags (``-c5``,
-``--x=y``), ``--``, a leading ``-`` or ``@`` in a value and anything outside printable ASCII are refused, since each is a
-way past an administrator's rule in some tool (``tcpdump -z``, ``gdb -ex shell``, ``@file``). Patterns are RE2 and match
-whole words, the same engine and meaning as CEL's ``matches('^(?:...)$')`` in the API server.
+``--x=y``), ``--``, a leading ``-`` or ``@`` in a value and anything outside printable ASCII are refused, since each is
+a way past an administrator's rule in some tool (``tcpdump -z``, ``gdb -ex shell``, ``@file``). Patterns are RE2 and
+match whole words, the same engine and meaning as CEL's ``matches('^(?:...)$')`` in the API server.
 """
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import re2
 
@@ -116,11 +117,22 @@ def _fits(value: str, rule: OptionValue) -> bool:
     return rule.pattern is not None and _matches(rule.pattern, value)
 
 
-def _matches(pattern: str, word: str) -> bool:
-    """Tells whether a whole word matches; what is no pattern matches nothing (readiness says so to the administrator)."""
+def compile_pattern(pattern: str) -> Any:
+    """Compiles an RE2 pattern; ValueError says what is wrong with it."""
+    options = re2.Options()
+    options.log_errors = False
     try:
-        return re2.fullmatch(pattern, word) is not None
-    except re2.error:
+        return re2.compile(pattern, options)
+    except re2.error as error:
+        (reason,) = error.args
+        raise ValueError(reason.decode(errors="replace") if isinstance(reason, bytes) else reason) from None
+
+
+def _matches(pattern: str, word: str) -> bool:
+    """Tells whether a whole word matches; what is no pattern matches nothing, and makes its config not ready."""
+    try:
+        return compile_pattern(pattern).fullmatch(word) is not None
+    except ValueError:
         return False
 
 

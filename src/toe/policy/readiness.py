@@ -3,26 +3,31 @@
 import hashlib
 
 import msgspec
-import re2
 
 from toe.api.meta import ObjectMeta, Struct
 from toe.api.powertoolconfig import (
     RISK_LEVEL_ANNOTATION,
     Arguments,
     Finding,
+    Limits,
     PodSecurityLevel,
     PowerToolConfig,
     PowerToolConfigSpec,
     Reach,
+    ResourceList,
     Security,
     Tier,
 )
-from toe.api.quantity import parse_cpu_percent
+from toe.api.quantity import parse_bytes, parse_cpu_percent
 from toe.api.reasons import Reason
 from toe.api.settings import Settings
+from toe.policy.arguments import MARKER, compile_pattern
 from toe.policy.capabilities import BY_NAME, TIERS
 from toe.policy.tier import added, drops_all, pod_security_level, reach_of, tier_of
 from toe.policy.verdict import Violation
+
+MOST_BYTES = 2**53
+MOST_CPU_PERCENT = 100_000
 
 
 class Readiness(Struct, frozen=True):
@@ -51,6 +56,7 @@ def judge_config(config: PowerToolConfig, settings: Settings) -> Readiness:
             *_capabilities(security, _security_field(spec)),
             *_arguments(spec.arguments),
             *_words(spec),
+            *_limits(spec),
             *_annotations(config.metadata),
         ),
         findings=(*_findings(spec, security), *_tier_findings(spec, tier)),
@@ -119,11 +125,9 @@ def _arguments(arguments: Arguments | None) -> list[Violation]:
     found = []
     for field, pattern in patterns:
         try:
-            re2.compile(pattern)
-        except re2.error as error:
-            reason = error.args[0] if error.args else ""
-            reason = reason.decode() if isinstance(reason, bytes) else str(reason)
-            found.append(Violation(Reason.CONFIG_INVALID, f"is no RE2 pattern: {reason}", field))
+            compile_pattern(pattern)
+        except ValueError as error:
+            found.append(Violation(Reason.CONFIG_INVALID, f"is no RE2 pattern: {error}", field))
     for index, option in enumerate(arguments.options):
         if "=" in option.flag or option.flag == "--":
             message = f"{option.flag!r} must be one whole flag: values are their own word"
@@ -138,15 +142,25 @@ def _words(spec: PowerToolConfigSpec) -> list[Violation]:
     for field, word in words:
         if "\0" in word:
             found.append(Violation(Reason.CONFIG_INVALID, "a word cannot hold a NUL character", field))
-        if word == "--user-args--":
-            message = "--user-args-- separates the administrator's words from the user's: choose another word"
+        if word == MARKER:
+            message = f"{MARKER} separates the administrator's words from the user's: choose another word"
             found.append(Violation(Reason.CONFIG_INVALID, message, field))
         if not spec.is_supervised and any(place in word for place in ("{output}", "{duration}", "{target.pid}")):
             message = "placeholders are expanded by the supervisor, which this tool does not have: set a command"
             found.append(Violation(Reason.CONFIG_INVALID, message, field))
-    limits = spec.resources.limits if spec.resources else None
-    if limits and limits.cpu and parse_cpu_percent(limits.cpu) is None:
-        message = f"{limits.cpu!r} is no CPU quantity such as 500m or 2"
+    return found
+
+
+def _limits(spec: PowerToolConfigSpec) -> list[Violation]:
+    """A limit that means nothing is told: it would be no limit."""
+    own, stated = spec.limits or Limits(), (spec.resources.limits if spec.resources else None) or ResourceList()
+    found = []
+    for field, memory in (("spec.limits.memory", own.memory), ("spec.resources.limits.memory", stated.memory)):
+        if memory is not None and not 0 < (parse_bytes(memory) or 0) <= MOST_BYTES:
+            message = f"{memory!r} is no memory quantity such as 256Mi"
+            found.append(Violation(Reason.CONFIG_INVALID, message, field))
+    if stated.cpu is not None and not 0 < (parse_cpu_percent(stated.cpu) or 0) <= MOST_CPU_PERCENT:
+        message = f"{stated.cpu!r} is no CPU quantity such as 500m or 2"
         found.append(Violation(Reason.CONFIG_INVALID, message, "spec.resources.limits.cpu"))
     return found
 
