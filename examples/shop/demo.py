@@ -111,7 +111,7 @@ def run(cluster: Cluster, tool: str, *words: str) -> str:
 
 def fetch(cluster: Cluster, run_name: str, namespace: str) -> None:
     """Fetches the files of a run into ``demo-out/RUN/``."""
-    toe(cluster, "get", run_name, "-n", namespace, "-o", str((OUT / run_name).relative_to(TOP)), expect=0)
+    toe(cluster, "get", run_name, "-n", namespace, "--directory", str((OUT / run_name).relative_to(TOP)), expect=0)
 
 
 def collect(run_name: str, pattern: str) -> list[Path]:
@@ -123,11 +123,12 @@ def collect(run_name: str, pattern: str) -> list[Path]:
 
 
 def busiest(path: Path, most: int = 5) -> list[tuple[str, float]]:
-    """Returns the functions at the top of the stacks with their share of all samples."""
+    """Returns the functions that were on the processor, whatever their line, with their share of all samples."""
     samples: Counter[str] = Counter()
     for line in path.read_text().splitlines():
         stack, _, count = line.rpartition(" ")
-        samples[stack.split(";")[-1]] += int(count)
+        function, _, _ = stack.split(";")[-1].rpartition(":")
+        samples[f"{function})"] += int(count)
     total = samples.total()
     if not total:
         raise DemoError(f"{path} holds no sample")
@@ -137,7 +138,8 @@ def busiest(path: Path, most: int = 5) -> list[tuple[str, float]]:
 def toe(cluster: Cluster, *words: str, expect: int) -> None:
     """Prints a ``kubectl toe`` command, runs it, and insists on its exit status."""
     print(f"\n$ kubectl toe {' '.join(words)}", flush=True)
-    command = [sys.executable, "-m", "toe.main", words[0], "--kubeconfig", str(cluster.kubeconfig), *words[1:]]
+    plugin = str(Path(sys.executable).parent / "kubectl-toe")
+    command = [plugin, words[0], "--kubeconfig", str(cluster.kubeconfig), *words[1:]]
     done = subprocess.run(command, cwd=TOP, check=False, timeout=180)
     if done.returncode != expect:
         raise DemoError(f"kubectl toe {words[0]} ended with {done.returncode}, not {expect}")
