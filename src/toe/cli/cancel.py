@@ -14,17 +14,17 @@ def cancel(call: Call, name: str) -> int:
 
 
 async def _cancel(cluster: Cluster, name: str) -> int:
-    screen, now = cluster.call.screen, cluster.call.now()
+    screen = cluster.call.screen
     run = await cluster.run(name)
     if run.status.is_finished:
-        screen.out(f"{name} is over already: {sentence(run, now)}")
+        screen.out(f"{name} is over already: {sentence(run)}")
         return 0
     if run.spec.cancel:
         screen.out(f"{name} is canceled already")
     else:
         run = await _canceled(cluster, run)
         screen.out(f"{name} canceled: no tool is added any more")
-    if running := running_on(run, now):
+    if running := running_on(run):
         screen.out(running)
     return 0
 

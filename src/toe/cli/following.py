@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 OVER = frozenset({"Succeeded", "Failed", "Refused", "Gone"})
 
 
+LEAST = (0, 0, len("Succeeded"))
+"""How wide the columns are at least: the state changes while the lines are printed."""
+
+
 class Board(Protocol):
     """Is where a followed run is shown."""
 
@@ -70,7 +74,7 @@ class LineBoard:
             if waiting:
                 self._print(f"{run.status.phase or 'Pending'}: {waiting}")
         found = rows(run, None)
-        table = columns(ROW_HEADER, [row.cells for row in found])
+        table = columns(ROW_HEADER, [row.cells for row in found], least=LEAST)
         if found and not self._seen:
             self._print(table[0])
         for row, line in zip(found, table[1:], strict=True):
@@ -149,11 +153,11 @@ class LiveBoard:
     def _table(self, run: PowerTool, now: datetime, width: int) -> list[str]:
         """Returns what fits on the screen: while it runs, those that are not over come first."""
         found = rows(run, now)
-        lines = columns(ROW_HEADER, [row.cells for row in found], width)
+        lines = columns(ROW_HEADER, [row.cells for row in found], width, least=LEAST)
         room = self._console.height - 3
         if run.status.is_finished or len(lines) <= room:
             return lines
         open_first = sorted(found, key=lambda row: row.state in OVER)
-        lines = columns(ROW_HEADER, [row.cells for row in open_first], width)[: max(room - 1, 2)]
+        lines = columns(ROW_HEADER, [row.cells for row in open_first], width, least=LEAST)[: max(room - 1, 2)]
         over = sum(row.state in OVER for row in found)
         return [*lines, f"... {len(found)} targets in all, {over} of them ended"]

@@ -11,8 +11,8 @@ from toe.cli import tool_logs
 from toe.cli.call import Call
 from toe.cli.cluster import Cluster, reach
 from toe.cli.files import Folder
-from toe.cli.sentences import ComplaintError, explain
-from toe.errors import ClusterError, ForbiddenError, NotFoundError
+from toe.cli.sentences import ComplaintError, explain, lacks_pod
+from toe.errors import ClusterError, ForbiddenError
 from toe.kube.resource import PODS
 from toe.report.frames import File, Framed, FrameReader, unsafe
 from toe.report.run import sentence
@@ -77,7 +77,7 @@ def _tell(cluster: Cluster, directory: Path, rows: Sequence[tuple[str, str, str]
 def _targets(cluster: Cluster, run: PowerTool, pod: str | None) -> list[Target]:
     name = run.metadata.name
     if not run.status.targets:
-        raise ComplaintError(f"{name} has no results: {sentence(run, cluster.call.now())}")
+        raise ComplaintError(f"{name} has no results: {sentence(run)}")
     chosen = [target for target in run.status.targets if pod in (None, target.pod)]
     if not chosen:
         pods = ", ".join(target.pod for target in run.status.targets)
@@ -98,10 +98,8 @@ async def _haul(cluster: Cluster, run: PowerTool, target: Target) -> Haul:
         log = await tool_logs.whole(cluster.client, run.metadata.namespace, target)
     except ForbiddenError as error:
         raise explain(error) from error
-    except NotFoundError:
-        return Haul(missing=("the pod is gone, and its log with it",))
     except ClusterError as error:
-        return Haul(missing=(str(explain(error)),))
+        return Haul(missing=("the pod is gone, and its log with it" if lacks_pod(error) else str(explain(error)),))
     if len(log) >= tool_logs.MOST_BYTES:
         return Haul(missing=(f"its log is longer than {format_bytes(tool_logs.MOST_BYTES)}",))
     return _sorted_out(run, target, log)

@@ -8,7 +8,7 @@ from toe.api.powertool import PowerTool, Target
 from toe.cli import tool_logs
 from toe.cli.call import Call
 from toe.cli.cluster import Cluster, reach
-from toe.cli.sentences import ComplaintError, explain
+from toe.cli.sentences import ComplaintError, explain, lacks_pod
 from toe.cli.watching import versions
 from toe.errors import ClusterError, ForbiddenError, InvalidError, NotFoundError, UnavailableError
 from toe.report.frames import FrameReader
@@ -56,7 +56,7 @@ async def _begun(cluster: Cluster, name: str) -> PowerTool:
 
 def _nothing(cluster: Cluster, run: PowerTool, wanted: str | None) -> ComplaintError:
     if not run.status.targets:
-        return ComplaintError(f"{run.metadata.name} has no logs: {sentence(run, cluster.call.now())}")
+        return ComplaintError(f"{run.metadata.name} has no logs: {sentence(run)}")
     have = ", ".join(f"{target.pod} ({target.container})" for target in run.status.targets)
     return ComplaintError(f"{run.metadata.name} has no target {wanted}", hints=[f"its targets: {have}"], status=2)
 
@@ -143,7 +143,7 @@ class _Reader:
     def _refused(self, error: ClusterError) -> bool:
         if isinstance(error, ForbiddenError):
             raise explain(error) from error
-        if isinstance(error, NotFoundError):
+        if lacks_pod(error):
             return self._miss("the pod is gone, and its log with it")
         return self._miss(str(explain(error)))
 

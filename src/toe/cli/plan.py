@@ -24,7 +24,7 @@ from toe.plan.planner import plan as plan_run
 from toe.policy.chains import RUN, evaluate
 from toe.policy.tier import drops_all
 from toe.policy.verdict import Denied, Undecided
-from toe.report.text import columns
+from toe.report.text import columns, facts
 
 UID = "plan"
 """Stands for the UID of a run that does not exist."""
@@ -186,7 +186,7 @@ def _tell(cluster: Cluster, outlook: Outlook, user: str) -> None:
     allowed = [planned.container for planned in outlook.pods if planned.answer == "allowed" and planned.container]
     if allowed:
         screen.out("The container each allowed pod gets (-o yaml for all of it):")
-        screen.lines(f"  {name:<12} {value}" for name, value in _described(outlook, allowed))
+        screen.lines(facts(_described(outlook, allowed), width))
 
 
 def _cells(planned: Planned) -> tuple[str, str, str, str]:

@@ -1,10 +1,11 @@
 """What a person asks for on the command line, as a PowerTool; judged before anything is created."""
 
+import json
 from typing import Any
 
 import msgspec
 
-from toe.api.codec import decode, problems_of, to_builtins
+from toe.api.codec import decode, problems_of
 from toe.api.powertool import PowerTool
 from toe.api.reasons import Reason
 from toe.cli.cluster import Cluster, manifest
@@ -35,7 +36,7 @@ class Wish(msgspec.Struct, frozen=True):
 
 def as_manifest(wish: Wish) -> dict[str, Any]:
     """Returns the PowerTool to create; ComplaintError lists everything the API server would refuse about it."""
-    targets: dict[str, Any] = {"labelSelector": to_builtins(parse(wish.selector))}
+    targets: dict[str, Any] = {"labelSelector": json.loads(msgspec.json.encode(parse(wish.selector)))}
     tool: dict[str, Any] = {"name": wish.tool, "duration": wish.duration}
     if wish.container is not None:
         targets["container"] = wish.container

@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import json
 import signal
-from collections.abc import AsyncGenerator, Iterator
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
 
 import yaml
 
@@ -42,8 +43,29 @@ async def _run(
 ) -> int:
     screen = cluster.call.screen
     observed = await judge(cluster, as_run(raw, cluster.namespace), pending=pending)
+    with Interrupts() as interrupts:
+        created = await _create(cluster, raw)
+        name = created.metadata.name
+        if not wait:
+            if output == "table":
+                screen.out(name)
+            else:
+                await show(cluster, name, output)
+            return 0
+        pods = f": {count(len(observed.snapshot.matching), 'pod')}" if observed else ""
+        tell = screen.out if output == "table" else screen.say
+        tell(f"powertool/{name} created in {cluster.namespace}{pods}")
+        screen.flush()
+        board = board_for(screen, to_stderr=output != "table")
+        status = await Follower(cluster, created, board, limit, interrupts).follow()
+    if output != "table":
+        await show(cluster, name, output)
+    return status
+
+
+async def _create(cluster: Cluster, raw: dict[str, Any]) -> PowerTool:
     try:
-        created = await cluster.client.create(POWERTOOLS, cluster.namespace, raw, field_manager="kubectl-toe")
+        return await cluster.client.create(POWERTOOLS, cluster.namespace, raw, field_manager="kubectl-toe")
     except ConflictError as error:
         name = raw["metadata"].get("name", "")
         raise ComplaintError(
@@ -51,22 +73,6 @@ async def _run(
             hints=["choose another --name, or leave it out: then the cluster finds one"],
             status=2,
         ) from error
-    name = created.metadata.name
-    if not wait:
-        if output == "table":
-            screen.out(name)
-        else:
-            await show(cluster, name, output)
-        return 0
-    pods = f": {count(len(observed.snapshot.matching), 'pod')}" if observed else ""
-    tell = screen.out if output == "table" else screen.say
-    tell(f"powertool/{name} created in {cluster.namespace}{pods}")
-    screen.flush()
-    follower = Follower(cluster, created, board_for(screen, to_stderr=output != "table"), limit)
-    status = await follower.follow()
-    if output != "table":
-        await show(cluster, name, output)
-    return status
 
 
 async def show(cluster: Cluster, name: str, output: str) -> None:
@@ -76,22 +82,47 @@ async def show(cluster: Cluster, name: str, output: str) -> None:
     cluster.call.screen.document(text)
 
 
+class Interrupts:
+    """Counts Ctrl-C in place of dying of it, so that nothing is created and then forgotten."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.wake = asyncio.Event()
+
+    def __enter__(self) -> Self:
+        """Begins to count."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Gives Ctrl-C its usual meaning back."""
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+
+    def _interrupt(self) -> None:
+        self.count += 1
+        self.wake.set()
+
+
 class Follower:
     """Follows a run: Ctrl-C cancels it and waits for its end, a second one leaves at once."""
 
-    def __init__(self, cluster: Cluster, run: PowerTool, board: Board, limit: timedelta | None) -> None:
+    def __init__(
+        self, cluster: Cluster, run: PowerTool, board: Board, limit: timedelta | None, interrupts: Interrupts
+    ) -> None:
         self._cluster, self._run, self._board = cluster, run, board
         self._screen = cluster.call.screen
         self._now = cluster.call.now
         self._began = self._now()
         self._limit = limit
-        self._interrupts = 0
-        self._wake = asyncio.Event()
+        self._interrupts = interrupts
+        self._wake = interrupts.wake
         self._told_silence = False
 
     async def follow(self) -> int:
         """Returns the exit status once the run is finished, was left, or ``--timeout`` has passed."""
-        with self._interruptible(), self._board:
+        with self._board:
             watch = asyncio.create_task(self._watch())
             try:
                 status = await self._until_end(watch)
@@ -121,9 +152,9 @@ class Follower:
             self._board.show(self._run, self._now())
             if self._run.status.is_finished:
                 return None
-            if self._interrupts > 1:
+            if self._interrupts.count > 1:
                 return 130
-            if self._interrupts and not canceled:
+            if self._interrupts.count and not canceled:
                 canceled = True
                 await self._cancel()
             if self._limit is not None and self._now() - self._began >= self._limit:
@@ -162,49 +193,35 @@ class Follower:
             complaint = explain(error)
             self._board.say(f"it could not be canceled: {complaint}")
             return
-        if running := running_on(self._run, self._now()):
+        if running := running_on(self._run):
             self._board.say(running)
 
     def _conclude(self, status: int | None) -> int:
         """Tells the result and returns the exit status."""
-        run, now, screen = self._run, self._now(), self._screen
+        run, screen = self._run, self._screen
         if status is not None:
-            _tell_left(self._cluster.call, run, now, timed_out=self._interrupts < 2)
+            _tell_left(self._cluster.call, run, timed_out=self._interrupts.count < 2)
             return status
-        self._board.result(sentence(run, now))
+        self._board.result(sentence(run))
         if found := files(run):
             get = f"{self._cluster.call.program} get {run.metadata.name}{_where(self._cluster)}"
             screen.hint(f"{get}    {found}, kept in the pods' logs while the pods live")
-        return 130 if self._interrupts else STATUS[outcome(run)]
-
-    @contextlib.contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-
-        def interrupt() -> None:
-            self._interrupts += 1
-            self._wake.set()
-
-        loop.add_signal_handler(signal.SIGINT, interrupt)
-        try:
-            yield
-        finally:
-            loop.remove_signal_handler(signal.SIGINT)
+        return 130 if self._interrupts.count else STATUS[outcome(run)]
 
 
-def running_on(run: PowerTool, now: datetime) -> str:
+def running_on(run: PowerTool) -> str:
     """Says which tools go on running, and until when; empty when none does."""
     left = still_running(run)
     if not left:
         return ""
     names = ", ".join(target.pod for target in left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
-    return f"a tool that runs cannot be stopped from outside, it ends by itself: {names}, {until(run, now)}"
+    return f"a running tool cannot be stopped from outside: it ends at its duration, {until(run)}: {names}"
 
 
-def _tell_left(call: Call, run: PowerTool, now: datetime, *, timed_out: bool) -> None:
+def _tell_left(call: Call, run: PowerTool, *, timed_out: bool) -> None:
     name = run.metadata.name
-    call.screen.error(f"{name} is not finished{' within the --timeout' if timed_out else ''}: {sentence(run, now)}")
-    if running := running_on(run, now):
+    call.screen.error(f"{name} is not finished{' within the --timeout' if timed_out else ''}: {sentence(run)}")
+    if running := running_on(run):
         call.screen.hint(running)
     call.screen.hint(f"kubectl get powertool {name} -n {run.metadata.namespace} shows it")
     if timed_out:

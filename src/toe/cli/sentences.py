@@ -1,5 +1,6 @@
 """What a person is told when something goes wrong: the thing, the rule, and on a line of its own the way out."""
 
+import os
 import re
 from collections.abc import Sequence
 
@@ -74,6 +75,12 @@ def right(verb: str, resource: str, namespace: str | None) -> str:
     return f"verb {verb} on {resource} {where}"
 
 
+def lacks_pod(error: ToeError) -> bool:
+    """Tells whether the pod itself is gone, rather than the way to its node."""
+    found = _OBJECT.match(error.message) if isinstance(error, NotFoundError) else None
+    return found is not None and found["resource"] == "pods"
+
+
 def lacks_kind(error: ToeError) -> bool:
     """Tells whether the API server does not know the kind at all (no CRD), rather than lacking one object."""
     return isinstance(error, NotFoundError) and not _OBJECT.match(error.message)
@@ -146,4 +153,14 @@ def _unavailable(error: UnavailableError) -> ComplaintError:
             f"the cluster cannot answer now ({error.status}): {error.message}", hints=["try again in a moment"]
         )
     hints = ["is the cluster up, and is this the right context? (kubectl config current-context, --context)"]
-    return ComplaintError(f"the cluster cannot be reached: {error.message}", hints=hints)
+    return ComplaintError(f"the cluster cannot be reached: {_why_unreachable(error)}", hints=hints)
+
+
+def _why_unreachable(error: UnavailableError) -> str:
+    """Returns the cause as the system names it, where it is known: ``Connection refused``."""
+    cause = getattr(error.__cause__, "certificate_error", None) or getattr(error.__cause__, "os_error", None)
+    if cause is None:
+        return error.message
+    number = getattr(cause, "errno", None)
+    message = getattr(cause, "verify_message", "") or (os.strerror(number) if number and number > 0 else str(cause))
+    return f"{error.message.partition(': ')[0]}: {message}"

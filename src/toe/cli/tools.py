@@ -20,7 +20,7 @@ from toe.policy.arguments import describe
 from toe.policy.chains import RUN
 from toe.policy.request import JudgedConfig, Request
 from toe.policy.tier import added, drops_all
-from toe.report.text import columns
+from toe.report.text import columns, facts
 
 HEADER = ("TOOL", "WHAT IT SHOWS", "RUNS WITH", "TIER")
 
@@ -35,6 +35,12 @@ class Offer(msgspec.Struct, frozen=True):
     def for_you(self) -> str:
         """Says yes, or no with the reasons."""
         return f"no: {'; '.join(self.obstacles)}" if self.obstacles else "yes"
+
+    @property
+    def in_short(self) -> str:
+        """Says yes, or no with the first reason."""
+        more = f" ({len(self.obstacles) - 1} more)" if len(self.obstacles) > 1 else ""
+        return f"no: {self.obstacles[0]}{more}" if self.obstacles else "yes"
 
 
 def show(call: Call, name: str | None, output: str) -> int:
@@ -57,12 +63,13 @@ async def _show(cluster: Cluster, name: str | None, output: str) -> int:
         screen.document(json.dumps(plain, indent=2) if output == "json" else yaml.safe_dump(plain, sort_keys=False))
     elif name is not None:
         for offer in offers:
-            screen.lines(_details(offer, namespace))
+            screen.out(name)
+            screen.lines(facts(_details(offer, namespace), screen.width))
     elif not offers:
         screen.say(f"there is no PowerToolConfig in the namespace {cluster.settings.system_namespace}")
         screen.hint("an administrator adds tools; --system-namespace names another namespace")
     else:
-        rows = [(*_cells(offer), offer.for_you) for offer in offers]
+        rows = [(*_cells(offer), offer.in_short) for offer in offers]
         screen.lines(columns((*HEADER, f"FOR YOU IN {namespace}"), rows, screen.width))
     return 0
 
@@ -122,10 +129,11 @@ def runs_with(security: Security) -> str:
     return f"{who}, {has or 'no capability'}"
 
 
-def _details(offer: Offer, namespace: str) -> list[str]:
+def _details(offer: Offer, namespace: str) -> list[tuple[str, str]]:
     config, readiness = offer.judged.config, offer.judged.readiness
-    spec, limits = config.spec, config.spec.effective_limits
-    facts = [
+    spec = config.spec
+    found = [
+        (f"in {namespace}", offer.for_you),
         ("shows", spec.description),
         ("version", spec.version),
         ("image", spec.image),
@@ -138,18 +146,18 @@ def _details(offer: Offer, namespace: str) -> list[str]:
         ("at most", _limits(config)),
         ("results", "printed and kept in the log" if not spec.is_supervised else "files, out of the pod's log"),
         ("namespaces", ", ".join(spec.allowed_namespaces) if spec.allowed_namespaces else "all but protected ones"),
-        (f"in {namespace}", offer.for_you),
         ("config", f"{config.metadata.name}, generation {config.metadata.generation}"),
     ]
-    facts += [("memory", limits.memory)] if limits.memory else []
-    lines = [spec.name, *(f"  {name:<13} {value}" for name, value in facts if value)]
-    lines += [f"  wrong         {violation}" for violation in readiness.violations]
-    return lines + [f"  note          {finding.field}: {finding.message}" for finding in readiness.findings]
+    found += [("wrong", str(violation)) for violation in readiness.violations]
+    found += [("note", f"{finding.field}: {finding.message}") for finding in readiness.findings]
+    return [(name, value) for name, value in found if value]
 
 
 def _limits(config: PowerToolConfig) -> str:
     limits = config.spec.effective_limits
     parts = [limits.max_duration, f"{limits.max_targets} pods", f"{format_bytes(limits.max_artifact_bytes)} of files"]
+    parts += [f"{limits.memory} of memory"] if limits.memory else []
+    parts += [f"{limits.cpu_percent} % of a core"] if limits.cpu_percent else []
     return ", ".join(parts)
 
 

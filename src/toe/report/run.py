@@ -75,11 +75,11 @@ def waits_for(run: PowerTool) -> str:
     return one_line(accepted.message)
 
 
-def sentence(run: PowerTool, now: datetime) -> str:
+def sentence(run: PowerTool) -> str:
     """Says in one line how the run stands: ``Completed in 12 s, 2 of 2 pods.``"""
     status = run.status
     if not status.is_finished:
-        return _standing(run, now)
+        return _standing(run)
     begun = parse_time(status.started_at) or parse_time(run.metadata.creation_timestamp)
     finished = parse_time(status.finished_at)
     took = f" in {span(finished - begun)}" if begun and finished else ""
@@ -88,7 +88,9 @@ def sentence(run: PowerTool, now: datetime) -> str:
     cause = one_line(status.last_error) or _message(run)
     if not status.is_frozen:
         return f"{status.phase}: {cause}"
-    return f"{status.phase}{took}, {_share(run)}: {cause}"
+    if outcome(run) == "canceled":
+        return f"Canceled{took}, {_share(run)}."
+    return f"{status.phase}{took}: {cause}"
 
 
 def files(run: PowerTool) -> str:
@@ -107,17 +109,13 @@ def still_running(run: PowerTool) -> tuple[Target, ...]:
     return tuple(target for target in run.status.targets if target.state in ("Injected", "Running"))
 
 
-def until(run: PowerTool, now: datetime) -> str:
-    """Says when no tool of the run lives any longer: ``until 12:30:05 UTC (in 40 s)``; empty where none began."""
+def until(run: PowerTool) -> str:
+    """Says when no tool of the run lives any longer: ``at the latest 12:30:05 UTC``."""
     limit = parse_time(run.status.not_after)
-    if limit is None:
-        return ""
-    left = limit - now
-    when = f"until {limit:%H:%M:%S} UTC"
-    return f"{when} (in {span(left)})" if left > timedelta() else when
+    return f"at the latest {limit:%H:%M:%S} UTC" if limit else "at its not-after time"
 
 
-def _standing(run: PowerTool, now: datetime) -> str:
+def _standing(run: PowerTool) -> str:
     if waiting := waits_for(run):
         return f"{run.status.phase or 'Pending'}: {waiting}"
     if not run.status.is_frozen:

@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from itertools import zip_longest
 
 GAP = "  "
 NARROWEST = 12
@@ -22,16 +23,26 @@ def one_line(text: str) -> str:
     ).rstrip()
 
 
-def columns(header: Sequence[str], rows: Iterable[Sequence[str]], width: int | None = None) -> list[str]:
+def columns(
+    header: Sequence[str], rows: Iterable[Sequence[str]], width: int | None = None, *, least: Sequence[int] = ()
+) -> list[str]:
     """Returns the lines of a table, blanks between the columns; every cell is made safe first.
 
-    With ``width`` the widest columns are folded until the table fits (never below 12 characters a column).
+    With ``width`` the widest columns are folded until the table fits (never below 12 characters a column). ``least`` is
+    how wide the first columns are at least, so that tables that are printed one after the other look like one.
     """
     cells = [[one_line(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[index]) for row in cells) for index in range(len(header))]
+    widths = [max(pair) for pair in zip_longest(widths, least, fillvalue=0)]
     if width is not None:
         widths = _fitted(widths, width)
     return [line for row in cells for line in _folded(row, widths)]
+
+
+def facts(pairs: Iterable[tuple[str, str]], width: int | None = None) -> list[str]:
+    """Returns one line for each name and value, the values below each other; folded into ``width``."""
+    (first, *rest) = list(pairs)
+    return [f"  {line}" for line in columns(first, rest, width - 2 if width else None)]
 
 
 def _fitted(widths: list[int], width: int) -> list[int]:
@@ -46,7 +57,9 @@ def _fitted(widths: list[int], width: int) -> list[int]:
 
 
 def _folded(row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    parts = [textwrap.wrap(cell, width) or [""] for cell, width in zip(row, widths, strict=True)]
+    parts = [
+        textwrap.wrap(cell, width, break_on_hyphens=False) or [""] for cell, width in zip(row, widths, strict=True)
+    ]
     height = max(map(len, parts))
     lines = []
     for index in range(height):
