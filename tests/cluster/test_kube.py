@@ -327,7 +327,7 @@ async def test_no_write_is_sent_twice(
         await direct.create(CONFIGMAPS, namespace, {"metadata": {"name": f"doomed-{mark}"}})
     async with Client(proxy.access, deadline=3.0 if sent == 2 else 1.0) as client:
         for mark in ("one", "two"):
-            proxy.plan = lambda seen: fault if writes_of(proxy) == 1 else PASS
+            proxy.plan = lambda seen: fault if seen.method != "GET" and writes_of(proxy) == 1 else PASS
             proxy.received.clear()
             if sent == 1:
                 with pytest.raises(UnavailableError):
