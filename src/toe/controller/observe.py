@@ -43,6 +43,14 @@ def index_conflicted(run: PowerTool) -> Iterable[Hashable]:
     return (run.metadata.namespace,) if waits else ()
 
 
+def claims(run: PowerTool) -> frozenset[Hashable]:
+    """Returns what a run keeps from others: the pods it holds, and the turn that it has from when it waits for pods."""
+    has_a_turn = run.status.is_frozen or run.status.phase == "Conflicted"
+    if run.status.is_finished or not has_a_turn:
+        return frozenset()
+    return frozenset((run.metadata.namespace, *held_pods(run)))
+
+
 def index_waiting(run: PowerTool) -> Iterable[Hashable]:
     """Indexes runs whose targets are not frozen yet, by namespace."""
     return () if run.status.is_finished or run.status.is_frozen else (run.metadata.namespace,)

@@ -25,6 +25,8 @@ from toe.controller.observe import (
     Caches,
     Memory,
     Observer,
+    claims,
+    index_conflicted,
     rival_of,
 )
 from toe.errors import ClusterError
@@ -128,8 +130,9 @@ class Controller:
         try:
             await self._applier.apply(decided.actions, snapshot.request.run)
         finally:
-            self._memory.reserved.pop(uid, None)
             self._writing.pop(uid, None)
+            if self._memory.reserved.pop(uid, None) is not None:
+                self._wake_if_unfrozen(key)
         if uid in self._memory.refusals:
             self._queue.add(key)
         if decided.look_again is not None:
@@ -155,14 +158,16 @@ class Controller:
     def _run_changed(self, old: PowerTool | None, new: PowerTool | None) -> None:
         run = new or old
         assert run is not None
+        if old is not None and claims(old) - (claims(new) if new is not None else frozenset()):
+            self._wake(CONFLICTED, run.metadata.namespace)
         if new is None or new.status.is_finished:
             self._memory.forget(run.metadata.uid)
-            if old is not None and (old.status.is_frozen and not old.status.is_finished):
-                self._wake(CONFLICTED, run.metadata.namespace)
-        if new is None or new.status.is_finished:
             return
-        if self._writing.get(new.metadata.uid) == new.status and old is not None:
-            return  # the echo of a write that is under way
+        is_echo = old is not None and self._writing.get(new.metadata.uid) == new.status
+        if is_echo and not index_conflicted(new):
+            return  # of a write that is under way
+        # A run that has just been marked as waiting looks once more: whom it waits for may have ended while that was
+        # being written, and woke only those that were marked by then.
         self._queue.add(Key("run", *new.metadata.key))
 
     def _config_changed(self, old: PowerToolConfig | None, new: PowerToolConfig | None) -> None:
@@ -190,6 +195,12 @@ class Controller:
     def _namespace_changed(self, old: Namespace | None, new: Namespace | None) -> None:
         if new is not None and (old is None or old.metadata.labels != new.metadata.labels):
             self._wake(WAITING, new.metadata.name)
+
+    def _wake_if_unfrozen(self, key: Key) -> None:
+        """Lets those look again who found pods reserved for a run that could not be frozen after all."""
+        run = self.caches.runs.get(key.namespace, key.name)
+        if run is None or not run.status.is_frozen:
+            self._wake(CONFLICTED, key.namespace)
 
     def _wake(self, index: str, key: str) -> None:
         for run in self.caches.runs.by_index(index, key):

@@ -1,0 +1,192 @@
+"""What wakes whom: a run that waits for pods looks again whenever one of those before it lets go of something."""
+
+import itertools
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from tests.builders import NOW, SETTINGS, Raw, a_config, a_pod, a_powertool, merged
+from toe.api.pod import Pod
+from toe.api.powertool import PowerTool
+from toe.controller.reconcile import Controller, Key
+from toe.kube.client import Client
+from toe.kube.resource import Resource
+from toe.plan.conditions import is_true
+
+Hook = Callable[[], None]
+
+
+class Memorial:
+    """Stands for the API server: keeps what is written, and lets a test act between a write and its answer."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str], Raw] = {}
+        self.versions = itertools.count(100)
+        self.meanwhile: Hook = lambda: None
+
+    def store(self, kind: str, obj: msgspec.Struct) -> Any:
+        raw = merged(msgspec.to_builtins(obj), {"metadata": {"resourceVersion": str(next(self.versions))}})
+        self.objects[kind, raw["metadata"]["name"]] = raw
+        return msgspec.convert(raw, type(obj))
+
+    async def patch(self, resource: Resource[Any], namespace: str, name: str, body: Mapping[str, Any], **_: Any) -> Any:
+        raw = merged(self.objects[resource.plural, name], msgspec.to_builtins(body))
+        raw["metadata"]["resourceVersion"] = str(next(self.versions))
+        self.objects[resource.plural, name] = raw
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
+        return msgspec.convert(raw, resource.type)
+
+
+class Scene:
+    """Is a controller without workers whose caches hold one config and what a test adds."""
+
+    def __init__(self) -> None:
+        self.server = Memorial()
+        self.controller = Controller(cast(Client, self.server), SETTINGS, lambda: NOW)
+        self.controller.caches.configs.observe(self.server.store("powertoolconfigs", a_config()))
+
+    def pod(self, name: str, *labels: str) -> None:
+        pod = a_pod(name, metadata={"labels": dict.fromkeys(labels, "yes")})
+        self.controller.caches.pods.observe(self.server.store("pods", pod))
+
+    def run(self, name: str, *labels: str, second: int = 0) -> None:
+        run = a_powertool(
+            metadata={"name": name, "uid": f"run-{name}", "creationTimestamp": f"2026-03-01T12:00:0{second}Z"},
+            targets={"labelSelector": {"matchLabels": None, "matchExpressions": [exists(label) for label in labels]}},
+        )
+        self.controller.caches.runs.observe(self.server.store("powertools", run))
+
+    def ends(self, name: str) -> None:
+        """Lets the watch tell that all tools in a pod ended."""
+        pod = self.server.objects["pods", name]
+        end = {"terminated": {"exitCode": 0, "finishedAt": "2026-03-01T12:00:00Z"}}
+        told = [{"name": c["name"], "state": end} for c in pod["spec"]["ephemeralContainers"]]
+        changed = merged(pod, {"status": {"ephemeralContainerStatuses": told}})
+        self.controller.caches.pods.observe(self.server.store("pods", msgspec.convert(changed, Pod)))
+
+    def known(self, name: str) -> PowerTool:
+        run = self.controller.caches.runs.get("production", name)
+        assert run is not None
+        return run
+
+    def changed(self, name: str, status: Raw) -> None:
+        """Lets the watch tell of a new status."""
+        run = msgspec.convert(merged(msgspec.to_builtins(self.known(name)), {"status": status}), PowerTool)
+        self.controller.caches.runs.observe(self.server.store("powertools", run))
+
+    def gone(self, name: str) -> None:
+        """Lets the watch tell that a run was deleted."""
+        self.controller.caches.runs._mirror.apply("DELETED", self.server.store("powertools", self.known(name)))
+
+    def ready(self) -> list[str]:
+        """Takes the names of what is ready off the queue."""
+        names = []
+        while (key := self.controller._queue.get_nowait()) is not None:
+            names.append(key.name)
+            self.controller._queue.done(key)
+        return names
+
+    async def passes(self) -> list[str]:
+        """Works on everything that is ready, and returns the names of the runs in that order."""
+        worked: list[str] = []
+        while (key := self.controller._queue.get_nowait()) is not None:
+            if key.kind == "run":
+                worked.append(key.name)
+                await self.controller._reconcile_run(key)
+            self.controller._queue.done(key)
+            assert len(worked) < 50
+        return worked
+
+
+def exists(label: str) -> Raw:
+    return {"key": label, "operator": "Exists"}
+
+
+def is_waiting(run: PowerTool) -> bool:
+    return is_true(run.status.conditions, "Conflicted")
+
+
+FINISHED: Raw = {
+    "phase": "Completed",
+    "conditions": [
+        {"type": "Finished", "status": "True", "reason": "Completed", "message": "", "lastTransitionTime": "x"}
+    ],
+}
+
+
+@pytest.fixture
+async def scene() -> Scene:
+    """A run ``holder`` in the pod a."""
+    scene = Scene()
+    scene.pod("a", "a")
+    scene.pod("b", "b")
+    scene.run("holder", "a")
+    await scene.passes()
+    assert scene.known("holder").status.is_frozen
+    return scene
+
+
+async def test_a_pod_that_is_freed_while_its_taking_is_being_written_down(scene: Scene) -> None:
+    """Whom a run waits for may end while "Conflicted" is on its way to the server: the run starts all the same."""
+    scene.run("late", "a", second=1)
+
+    def meanwhile() -> None:
+        scene.ends("a")
+        scene.changed("holder", FINISHED)
+
+    scene.server.meanwhile = meanwhile
+    await scene.passes()
+    assert scene.known("late").status.is_frozen
+    assert not is_waiting(scene.known("late"))
+
+
+async def test_an_older_run_that_gives_up_waiting_frees_the_way(scene: Scene) -> None:
+    """A pod that is free, but belongs first to an older run that waits for another pod: its deletion wakes the next."""
+    scene.pod("c", "a", "b")  # the older one wants a and c, the younger c alone
+    scene.run("older", "a", second=1)
+    await scene.passes()
+    scene.run("younger", "b", "a", second=2)
+    await scene.passes()
+    assert (is_waiting(scene.known("older")), is_waiting(scene.known("younger"))) == (True, True)
+    scene.gone("older")
+    await scene.passes()
+    assert scene.known("younger").status.is_frozen
+
+
+async def test_each_pod_that_is_let_go_of_wakes_who_waits(scene: Scene) -> None:
+    """A run that is over in one of its pods and goes on in another frees the first."""
+    scene.pod("c", "c")
+    scene.pod("d", "c", "d")
+    scene.run("wide", "c", second=1)
+    await scene.passes()
+    scene.run("narrow", "d", second=2)
+    await scene.passes()
+    assert is_waiting(scene.known("narrow"))
+    scene.ends("d")
+    targets = msgspec.to_builtins(scene.known("wide").status.targets)
+    await scene.passes()
+    scene.changed("wide", {"targets": [t | {"state": "Failed"} if t["pod"] == "d" else t for t in targets]})
+    await scene.passes()
+    assert scene.known("narrow").status.is_frozen
+
+
+async def test_a_reservation_that_comes_to_nothing_wakes_who_found_the_pod_taken(scene: Scene) -> None:
+    """A run cannot be frozen since somebody wrote to it first: who waited for its reservation looks again."""
+    scene.run("first", "b", second=1)
+    scene.run("second", "b", second=2)
+    patch: Callable[..., Awaitable[Any]] = scene.server.patch
+
+    async def refuse(resource: Resource[Any], namespace: str, name: str, body: Mapping[str, Any], **more: Any) -> Any:
+        scene.server.patch = patch  # type: ignore[method-assign]
+        await scene.controller._reconcile_run(Key("run", "production", "second"))
+        scene.ready()
+        raise RuntimeError("somebody wrote first")
+
+    scene.server.patch = refuse  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="somebody wrote first"):
+        await scene.controller._reconcile_run(Key("run", "production", "first"))
+    assert is_waiting(scene.known("second"))
+    assert scene.ready() == ["second"]
