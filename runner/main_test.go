@@ -46,12 +46,12 @@ func asTool(what string, args []string) {
 		}
 	case "stubborn":
 		signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-		fmt.Println("ready")
+		ready()
 		time.Sleep(time.Minute)
 	case "obedient": // ends on the signal with the code given, after it has written its file
 		heard := make(chan os.Signal, 1)
 		signal.Notify(heard, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-		fmt.Println("ready")
+		ready()
 		got := <-heard
 		_ = os.WriteFile(filepath.Join(os.Getenv("TOE_OUTPUT"), "signal.txt"), []byte(got.String()), 0o600)
 		code, _ := strconv.Atoi(args[0])
@@ -64,6 +64,23 @@ func asTool(what string, args []string) {
 			os.Exit(1)
 		}
 		_ = os.WriteFile(filepath.Join(os.Getenv("TOE_OUTPUT"), "stray.pid"), []byte(strconv.Itoa(child.Process.Pid)), 0o600)
+	}
+}
+
+// ready says that signals find the tool prepared.
+func ready() {
+	fmt.Println("ready")
+	_ = os.WriteFile(filepath.Join(os.Getenv("TOE_OUTPUT"), "ready"), nil, 0o600)
+}
+
+// signalWhen sends the signal as soon as the file is there.
+func signalWhen(t *testing.T, file string, signal syscall.Signal) func(*os.Process, string) {
+	return func(process *os.Process, output string) {
+		waitFor(t, file+" is there", func() bool {
+			_, err := os.Stat(filepath.Join(output, file))
+			return err == nil
+		})
+		_ = process.Signal(signal)
 	}
 }
 
@@ -82,7 +99,7 @@ type scene struct {
 	command []string
 	user    []string
 	env     map[string]string // "" removes the variable
-	during  func(process *os.Process)
+	during  func(process *os.Process, output string)
 }
 
 // result is what the outside sees of a run.
@@ -134,7 +151,7 @@ func play(t *testing.T, s scene) result {
 		t.Fatal(err)
 	}
 	if s.during != nil {
-		s.during(command.Process)
+		s.during(command.Process, r.output)
 	}
 	_ = command.Wait()
 	r.took = time.Since(started)

@@ -125,7 +125,7 @@ func (s supervision) watch(leader int) ending {
 			signal, _ := received.(syscall.Signal)
 			if cause == nil {
 				stop(&refusal{exit: exitTerminated, reason: terminated,
-					message: "the container was told to end (signal " + signal.String() + ")"}, signal, s.settings.grace)
+					message: "the container was told to end (" + signalName(signal) + ")"}, signal, s.settings.grace)
 			} else if !killed {
 				_ = syscall.Kill(-leader, signal)
 			}
@@ -166,7 +166,7 @@ func (s supervision) judge(status syscall.WaitStatus, cause *refusal, onTime, ki
 	case cause != nil && cause.reason == notAfterPassed:
 		return ending{exit: cause.exit, reason: cause.reason, message: cause.message, stopped: true}
 	case killed && onTime, killed && cause.reason == terminated:
-		what := fmt.Sprintf("the tool did not end within %s of %s and was killed", s.settings.grace, s.settings.stopSignal)
+		what := fmt.Sprintf("the tool did not end within %s of %s and was killed", s.settings.grace, signalName(s.settings.stopSignal))
 		if givenUp {
 			what = "the tool was killed and the kernel has not let go of it"
 		}
@@ -194,6 +194,19 @@ func (s supervision) withLastWord(what string) string {
 		return what + ": " + last
 	}
 	return what
+}
+
+// signalName is the name that people know a signal by.
+func signalName(signal os.Signal) string {
+	switch signal {
+	case syscall.SIGINT:
+		return "SIGINT"
+	case syscall.SIGTERM:
+		return "SIGTERM"
+	case syscall.SIGHUP:
+		return "SIGHUP"
+	}
+	return signal.String()
 }
 
 // sweep kills what is left of the tool, also outside its group, until nothing is, for at most so long.
