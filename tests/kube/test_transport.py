@@ -130,6 +130,33 @@ async def test_a_renewed_client_certificate_is_shown(tmp_path: Path) -> None:
         assert seen == [name for name in ("one", "two", "three", "four") for _ in range(4)]
 
 
+async def test_half_a_renewal_is_not_used(tmp_path: Path) -> None:
+    """While a certificate was replaced and its key not yet, the old pair goes on working."""
+    certificate, key = tmp_path / "c.pem", tmp_path / "k.pem"
+    pairs = [pem(a_certificate(name, CA)) for name in ("one", "two")]
+    async with tls_server(tmp_path) as (url, seen):
+        source = Files(certificate=certificate, key=key, max_age=0.0)
+        async with Client(Access(url, ca_data=CA_PEM, credentials=source)) as client:
+            for certificate_pem, key_pem in (pairs[0], (pairs[1][0], pairs[0][1]), pairs[1]):
+                certificate.write_bytes(certificate_pem)
+                key.write_bytes(key_pem)
+                await client.get(PODS, "n", "a")
+        assert seen == ["one", "one", "two"]
+
+
+async def test_a_renewed_authority_is_read_again(tmp_path: Path) -> None:
+    """When the server's certificate does not fit, the authority's file is read again before the next try."""
+    async with tls_server(tmp_path) as (url, seen):
+        authority = tmp_path / "mounted.pem"
+        authority.write_bytes(pem(a_certificate("old ca"))[0])
+        async with Client(Access(url, ca_file=authority), deadline=20) as client:
+            with pytest.raises(UnavailableError):
+                await client.get(PODS, "n", "a")
+            authority.write_bytes(CA_PEM)
+            await client.get(PODS, "n", "a")
+        assert seen == ["nobody"]
+
+
 async def test_all_headers_are_sent() -> None:
     """Token and impersonation go with every request."""
     async with Scripted([says(a_pod())]) as server:

@@ -21,11 +21,12 @@ from toe.errors import (
     ToeError,
     UnavailableError,
 )
-from toe.kube.client import Client, understood_not
+from toe.kube.client import Client
 from toe.kube.mirror import Key, Mirror
 from toe.kube.resource import Named, Resource
 from toe.kube.status import refusal
 from toe.kube.transport import AMBIGUOUS, NEVER_SENT
+from toe.kube.wire import UNREADABLE, identify, not_understood
 
 T = TypeVar("T", bound=Named)
 
@@ -52,24 +53,12 @@ class Pace(msgspec.Struct, frozen=True):
 PACE = Pace()
 
 
-class _Meta(msgspec.Struct, frozen=True, rename="camel"):
-    name: str = ""
-    namespace: str = ""
-    resource_version: str = "0"
-    annotations: dict[str, str] | None = None
-
-
-class _Identity(msgspec.Struct, frozen=True):
-    metadata: _Meta = _Meta()
-
-
 class _Event(msgspec.Struct, frozen=True):
     type: str
     object: msgspec.Raw
 
 
 _EVENTS = msgspec.json.Decoder(_Event)
-_IDENTITIES = msgspec.json.Decoder(_Identity)
 _log = structlog.get_logger(__name__)
 
 
@@ -276,7 +265,7 @@ class Cache(Generic[T]):
         """Opens the envelope; raises what an ERROR event says, and UnavailableError for half a line."""
         try:
             event = _EVENTS.decode(line)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise UnavailableError(f"the watch is garbled: {error}", reason=GARBLED) from error
         if event.type == "ERROR":
             raise refusal(0, event.object)
@@ -290,7 +279,7 @@ class Cache(Generic[T]):
         obj = self._understand(event.object)
         if obj is not None:
             self._mirror.apply(event.type, obj)  # type: ignore[arg-type]  # anything unknown counts as a change
-        elif (meta := _identify(event.object)) is not None:
+        elif (meta := identify(event.object)) is not None:
             self._mirror.forget(meta.namespace, meta.name, int(meta.resource_version))
 
     def _collect(self, snapshot: dict[Key, T], event: _Event) -> None:
@@ -298,18 +287,18 @@ class Cache(Generic[T]):
         obj = self._understand(event.object)
         if obj is not None and event.type != "DELETED":
             snapshot[obj.metadata.key] = obj
-        elif (meta := _identify(event.object)) is not None:
+        elif (meta := identify(event.object)) is not None:
             snapshot.pop((meta.namespace, meta.name), None)
 
     def _understand(self, raw: msgspec.Raw) -> T | None:
         """Decodes an object; reports one that does not fit its projection and returns None."""
         try:
             obj = self._decoder.decode(raw)
-        except msgspec.DecodeError as error:
-            self._on_error(understood_not(self._resource, raw, error))
+        except UNREADABLE as error:
+            self._on_error(not_understood(self._resource, raw, error))
             return None
         if not obj.metadata.resource_version.isdigit():
-            self._on_error(understood_not(self._resource, raw, ValueError("resourceVersion is not a number")))
+            self._on_error(not_understood(self._resource, raw, ValueError("resourceVersion is not a number")))
             return None
         return obj
 
@@ -341,16 +330,7 @@ class Cache(Generic[T]):
 
 def _bookmark(event: _Event) -> tuple[int, bool]:
     """Is the version of a bookmark, and whether it is the one that ends the beginning of a WatchList."""
-    meta = _identify(event.object)
+    meta = identify(event.object)
     if meta is None:
         raise UnavailableError("the watch is garbled: a bookmark without a version", reason=GARBLED)
     return int(meta.resource_version), (meta.annotations or {}).get(INITIAL_EVENTS_END) == "true"
-
-
-def _identify(raw: msgspec.Raw) -> _Meta | None:
-    """Reads at least the name and version of an object that does not fit its projection."""
-    try:
-        meta = _IDENTITIES.decode(raw).metadata
-    except msgspec.DecodeError:
-        return None
-    return meta if meta.resource_version.isdigit() else None

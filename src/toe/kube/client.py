@@ -7,12 +7,13 @@ from typing import Any, Literal, Self, TypeVar
 
 import msgspec
 
-from toe.api.meta import ListMeta, ObjectMeta
+from toe.api.meta import ListMeta
 from toe.errors import DecodeError, ExpiredError
 from toe.kube.access import Access
 from toe.kube.calls import DEADLINE, Calls, Observer, Params
 from toe.kube.resource import Named, Resource
 from toe.kube.transport import CONNECTIONS
+from toe.kube.wire import UNREADABLE, not_understood
 
 T = TypeVar("T", bound=Named)
 PatchKind = Literal["strategic", "merge", "json", "apply"]
@@ -228,10 +229,12 @@ class Client:
         content_type: str = "application/json",
         deadline: float | None = None,
         repeatable: bool = False,
+        label: str = "",
     ) -> bytes:
         """Sends anything else (logs, access reviews) and returns the body.
 
-        ``repeatable`` says that a POST changes nothing, as an access review does, and may be retried like a read.
+        ``label`` is what the call is counted under, by default the last part of the path. ``repeatable`` says that a
+        POST changes nothing, as an access review does, and may be retried like a read.
         """
         return await self._calls.send(
             method.upper(),
@@ -243,7 +246,7 @@ class Client:
             deadline=deadline,
             repeatable=repeatable,
             verb=method.lower(),
-            label=path.rsplit("/", 1)[-1],
+            label=label or path.rsplit("/", 1)[-1],
         )
 
     def stream(
@@ -262,34 +265,19 @@ class Client:
             decoder = self._decoders[resource.type] = msgspec.json.Decoder(resource.type)
         try:
             obj: T = decoder.decode(body)
-        except msgspec.DecodeError as error:
-            raise understood_not(resource, body, error) from error
+        except UNREADABLE as error:
+            raise not_understood(resource, body, error) from error
         return obj
 
 
 def _page(resource: Resource[Any], body: bytes) -> _Page:
     try:
         page = _PAGES.decode(body)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise DecodeError(str(error), source=f"list of {resource.plural}") from error
     if not page.metadata.resource_version.isdigit():
         raise DecodeError("not a number", path="metadata.resourceVersion", source=f"list of {resource.plural}")
     return page
-
-
-class _Identity(msgspec.Struct, frozen=True):
-    metadata: ObjectMeta
-
-
-def understood_not(resource: Resource[Any], body: bytes | msgspec.Raw, error: Exception) -> DecodeError:
-    """Is the error for an object that does not fit its projection, naming the object if at least that can be read."""
-    try:
-        meta = msgspec.json.decode(body, type=_Identity).metadata
-        source = f"{resource.kind} {meta.namespace}/{meta.name}" if meta.namespace else f"{resource.kind} {meta.name}"
-    except msgspec.DecodeError:
-        source = resource.kind
-    message, _, path = str(error).partition(" - at `$")
-    return DecodeError(message, path=path.rstrip("`").lstrip("."), source=source)
 
 
 def _write_params(dry_run: bool, manager: str, validation: FieldValidation) -> dict[str, str | int | bool]:

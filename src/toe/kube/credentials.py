@@ -205,7 +205,7 @@ class Exec:
         where = f"exec plugin {self._command}"
         try:
             answer = msgspec.json.decode(out, type=ExecCredential)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"{where}: the answer is not an ExecCredential: {error}") from error
         if answer.api_version != self._api_version:
             raise SettingsError(f"{where}: answered apiVersion {answer.api_version!r}, wanted {self._api_version!r}")

@@ -117,7 +117,7 @@ class EventRecorder:
             await self._drain()
 
     async def flush(self, timeout: float = 5.0) -> None:
-        """Waits until all is written, by :meth:`run` or, without it, here; gives up after ``timeout`` seconds."""
+        """Waits until :meth:`run` has written all; gives up after ``timeout`` seconds."""
         try:
             async with asyncio.timeout(timeout):
                 await self._idle.wait()

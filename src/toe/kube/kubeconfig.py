@@ -142,7 +142,7 @@ def _load(path: Path) -> _File:
         return msgspec.convert(document or {}, _File)
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     except msgspec.ValidationError as error:
         raise SettingsError(f"{path}: {error}") from error

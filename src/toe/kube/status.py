@@ -53,7 +53,7 @@ def refusal(code: int, body: bytes | msgspec.Raw, *, retry_after: str = "") -> C
     """
     try:
         status = _DECODER.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         status = Status(code=code, message=" ".join(bytes(body).decode(errors="replace").split())[:_SNIPPET])
     code = code or status.code or 500
     details = status.details or Details()

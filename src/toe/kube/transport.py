@@ -49,6 +49,7 @@ class Transport:
         self._credential: Credential | None = None
         self._sessions: tuple[aiohttp.ClientSession, aiohttp.ClientSession] | None = None
         self._retired: list[aiohttp.ClientSession] = []
+        self._ca_from = 0  # when the authority's file was last written, as of our reading it
         self._lock = asyncio.Lock()
         self._headers: CIMultiDict[str] = CIMultiDict()
         self._extra: dict[str, Any] = {}
@@ -95,6 +96,8 @@ class Transport:
             ) as response:
                 yield response
         except _NO_CONNECTION as error:
+            if isinstance(error, ClientConnectorCertificateError) and _changed_at(self._access) != self._ca_from:
+                self._credential = None  # the authority was renewed: connect anew with what its file says now
             raise UnavailableError(f"no connection to {self._access.server}: {error}", reason=NEVER_SENT) from error
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, TimeoutError):
@@ -110,17 +113,25 @@ class Transport:
             old = self._credential
             if credential is old:
                 return
-            if self._sessions is None or (
-                old and (old.certificate, old.key) != (credential.certificate, credential.key)
-            ):
-                secure = self._access.server.startswith("https:")
-                context = await asyncio.to_thread(tls, self._access, credential) if secure else True
-                retired, self._retired = self._retired, list(self._sessions or ())
-                self._sessions = (self._session(context, self._connections), self._session(context, 0))
-                for session in retired:  # two certificates old: their last watch ended long ago
-                    await session.close()
+            if self._sessions is None or old is None or not _same_certificate(old, credential):
+                try:
+                    await self._connect(credential)
+                except SettingsError:
+                    if self._sessions is None or old is None:
+                        raise
+                    return  # certificate and key are being replaced, one after the other: the old ones do meanwhile
             self._headers = self._headers_with(credential)
             self._credential = credential
+
+    async def _connect(self, credential: Credential) -> None:
+        """Makes new pools; requests that are under way end in the old ones."""
+        secure = self._access.server.startswith("https:")
+        self._ca_from = _changed_at(self._access)
+        context = await asyncio.to_thread(tls, self._access, credential) if secure else True
+        retired, self._retired = self._retired, list(self._sessions or ())
+        self._sessions = (self._session(context, self._connections), self._session(context, 0))
+        for session in retired:  # two certificates old: their last watch ended long ago
+            await session.close()
 
     def _headers_with(self, credential: Credential) -> CIMultiDict[str]:
         headers = CIMultiDict({"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": USER_AGENT})
@@ -158,6 +169,18 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
 
 class _LostError(aiohttp.ClientError):
     """The connection was lost while a request was under way."""
+
+
+def _changed_at(access: Access) -> int:
+    """Is when the authority's file was written, in nanoseconds; 0 without a file."""
+    try:
+        return access.ca_file.stat().st_mtime_ns if access.ca_file else 0
+    except OSError:
+        return 0
+
+
+def _same_certificate(one: Credential, other: Credential) -> bool:
+    return (one.certificate, one.key) == (other.certificate, other.key)
 
 
 def tls(access: Access, credential: Credential) -> ssl.SSLContext:
