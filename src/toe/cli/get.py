@@ -11,7 +11,7 @@ from toe.cli import tool_logs
 from toe.cli.call import Call
 from toe.cli.cluster import Cluster, reach
 from toe.cli.files import Folder
-from toe.cli.sentences import ComplaintError, explain, lacks_pod
+from toe.cli.sentences import ComplaintError, explain, no_log
 from toe.errors import ClusterError, ForbiddenError
 from toe.kube.resource import PODS
 from toe.report.frames import File, Framed, FrameReader, unsafe
@@ -99,7 +99,7 @@ async def _haul(cluster: Cluster, run: PowerTool, target: Target) -> Haul:
     except ForbiddenError as error:
         raise explain(error) from error
     except ClusterError as error:
-        return Haul(missing=("the pod is gone, and its log with it" if lacks_pod(error) else str(explain(error)),))
+        return Haul(missing=(no_log(error, target.pod),))
     if len(log) >= tool_logs.MOST_BYTES:
         return Haul(missing=(f"its log is longer than {format_bytes(tool_logs.MOST_BYTES)}",))
     return _sorted_out(run, target, log)

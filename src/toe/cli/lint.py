@@ -49,6 +49,7 @@ class Manifests(msgspec.Struct):
     remarks: list[Remark]
     runs: list[tuple[str, PowerTool]]
     configs: list[tuple[str, JudgedConfig]]
+    sources: list[str]
     passed_over: int = 0
     documents: int = 0
 
@@ -56,7 +57,7 @@ class Manifests(msgspec.Struct):
 def lint(call: Call, files: Sequence[str], output: str) -> int:
     """Prints every problem and note; exit status 1 when there is a problem."""
     settings = Settings(system_namespace=call.flags.system_namespace or Settings().system_namespace)
-    found = Manifests(remarks=[], runs=[], configs=[])
+    found = Manifests(remarks=[], runs=[], configs=[], sources=[])
     for name in files:
         for source, content in _contents(name):
             _read(found, source, content, settings)
@@ -64,6 +65,7 @@ def lint(call: Call, files: Sequence[str], output: str) -> int:
         hint = "PowerTool and PowerToolConfig are what it looks at"
         raise ComplaintError(f"there is nothing to check in {', '.join(files)}", hints=[hint], status=2)
     found.remarks += [*_shared_names(found), *_judged_runs(found, settings)]
+    found.remarks.sort(key=lambda remark: found.sources.index(remark.source))
     return _tell(call, found, output)
 
 
@@ -107,9 +109,11 @@ def _read(found: Manifests, source: str, content: bytes, settings: Settings) -> 
         documents = read_documents(content, source=source)
     except DecodeError as error:
         found.documents += 1
+        found.sources.append(error.source or source)
         found.remarks.append(Remark(error.source or source, "problem", error.path, error.message))
         return
     for document in documents:
+        found.sources.append(document.source)
         if not _is_ours(document.raw):
             found.passed_over += 1
             continue

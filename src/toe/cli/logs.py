@@ -8,7 +8,7 @@ from toe.api.powertool import PowerTool, Target
 from toe.cli import tool_logs
 from toe.cli.call import Call
 from toe.cli.cluster import Cluster, reach
-from toe.cli.sentences import ComplaintError, explain, lacks_pod
+from toe.cli.sentences import ComplaintError, explain, no_log
 from toe.cli.watching import versions
 from toe.errors import ClusterError, ForbiddenError, InvalidError, NotFoundError, UnavailableError
 from toe.report.frames import FrameReader
@@ -143,9 +143,7 @@ class _Reader:
     def _refused(self, error: ClusterError) -> bool:
         if isinstance(error, ForbiddenError):
             raise explain(error) from error
-        if lacks_pod(error):
-            return self._miss("the pod is gone, and its log with it")
-        return self._miss(str(explain(error)))
+        return self._miss(no_log(error, self._target.pod))
 
     def _miss(self, why: str) -> bool:
         self._screen.error(f"{self._target.pod}: {why}")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from toe.api.meta import GROUP
 from toe.cli.screen import Screen
 from toe.errors import (
+    ClusterError,
     ConflictError,
     DecodeError,
     ForbiddenError,
@@ -75,10 +76,14 @@ def right(verb: str, resource: str, namespace: str | None) -> str:
     return f"verb {verb} on {resource} {where}"
 
 
-def lacks_pod(error: ToeError) -> bool:
-    """Tells whether the pod itself is gone, rather than the way to its node."""
+def no_log(error: ClusterError, pod: str) -> str:
+    """Says why a log cannot be read. The API server answers 404 for a node that is gone too, and calls it a pod."""
     found = _OBJECT.match(error.message) if isinstance(error, NotFoundError) else None
-    return found is not None and found["resource"] == "pods"
+    if found is not None and found["name"] == pod:
+        return "the pod is gone, and its log with it"
+    if found is not None:
+        return f"its node {found['name']} is gone, and the log with it"
+    return f"its log cannot be read: {explain(error)}"
 
 
 def lacks_kind(error: ToeError) -> bool:
