@@ -143,6 +143,8 @@ def _read(raw: dict[str, Any], source: str) -> tuple[Manifest | None, list[Decod
 
 def _as_stored(value: Any, schema: Schema) -> Any:
     """Returns ``value`` as the API server stores it: a null that may not be one is absent, and 5.0 is the integer 5."""
+    if not schema or "x-kubernetes-preserve-unknown-fields" in schema:
+        return value
     match value:
         case dict():
             known, entry = schema.get("properties", {}), schema.get("additionalProperties", {})
@@ -161,13 +163,12 @@ def _as_stored(value: Any, schema: Schema) -> Any:
 
 def to_builtins(value: Any) -> Any:
     """Returns ``value`` as plain mappings, lists and scalars, camelCase, defaults left out."""
-    return msgspec.to_builtins(value)
+    return msgspec.json.decode(msgspec.json.encode(value))
 
 
 def to_yaml(value: Any) -> str:
     """Writes a struct or plain value as YAML, fields in the order of the type."""
-    plain = json.loads(msgspec.json.encode(value))
-    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=110)
+    return yaml.safe_dump(to_builtins(value), sort_keys=False, allow_unicode=True, width=110)
 
 
 def _spec_type(kind: type[Manifest]) -> inspect.StructType:
@@ -184,7 +185,7 @@ def _violations(value: Any, schema: Schema, path: str) -> Iterator[tuple[str, st
         if not schema.get("nullable"):
             yield path, "must be given"
         return
-    kind = str(schema.get("type", ""))
+    kind = schema["type"]
     if not _has_type(value, kind):
         yield path, f"must be {_ARTICLE[kind]}, not {_show(value)}"
         return
@@ -300,10 +301,8 @@ def _has_type(value: Any, kind: str) -> bool:
             return isinstance(value, str)
         case "integer":
             return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
-        case "boolean":
-            return isinstance(value, bool)
         case _:
-            return True
+            return isinstance(value, bool)
 
 
 def _type_name(value: Any) -> str:
@@ -312,7 +311,10 @@ def _type_name(value: Any) -> str:
 
 def _show(value: Any) -> str:
     """Writes a value into a message: quoted, on one line, cut at 60 characters."""
-    shown = json.dumps(value, ensure_ascii=True, default=str)
+    try:
+        shown = json.dumps(value, ensure_ascii=True, default=str)
+    except RecursionError:
+        return "something nested too deeply"
     return shown if len(shown) <= 60 else shown[:57] + '..."'
 
 

@@ -121,7 +121,7 @@ class LabelSelector(Struct, frozen=True):
                     words.append(f"{expression.key} notin ({values})")
                 case "Exists":
                     words.append(expression.key)
-                case "DoesNotExist":
+                case _:
                     words.append(f"!{expression.key}")
         return ",".join(words)
 
@@ -135,7 +135,7 @@ def _holds(expression: LabelSelectorRequirement, labels: Mapping[str, str]) -> b
             return expression.key not in labels or labels[expression.key] not in values
         case "Exists":
             return expression.key in labels
-        case "DoesNotExist":
+        case _:
             return expression.key not in labels
 
 
