@@ -205,7 +205,9 @@ def test_deep_mappings_of_other_makers_are_refused_too() -> None:
     for _ in range(100_000):
         deep = {"a": deep}
     problems = problems_of(powertool_manifest(tool={"name": deep}) | {"kind": "PowerTool"})
-    assert [str(problem) for problem in problems] == ["spec.tool.name: must be a string, not something nested too deeply"]
+    assert [str(problem) for problem in problems] == [
+        "spec.tool.name: must be a string, not something nested too deeply"
+    ]
     while isinstance(deep, dict):
         deep = deep.pop("a")
 
