@@ -191,12 +191,12 @@ def test_depth_is_no_way_to_break_the_codec(depth: int, field: str) -> None:
     """A hostile file is refused like any other; a field that is refused needs no reading."""
     text = "".join(["{a: " * depth, "1", "}" * depth])
     manifest = f"kind: PowerTool\napiVersion: v1\nmetadata: {{name: a}}\nspec: {{{field}: {text}}}"
-    try:
+    if depth > 1000:
+        with pytest.raises(DecodeError, match="is no YAML"):
+            read_documents(manifest)
+    else:
         (document,) = read_documents(manifest)
-    except DecodeError as error:
-        assert "is no YAML" in str(error)
-        return
-    assert any(problem.path.startswith(f"spec.{field}") for problem in problems_of(document.raw))
+        assert any(problem.path.startswith(f"spec.{field}") for problem in problems_of(document.raw))
 
 
 def test_deep_mappings_of_other_makers_are_refused_too() -> None:
