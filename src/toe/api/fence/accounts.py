@@ -1,0 +1,145 @@
+"""What toe's own accounts may do at all, and with which tokens.
+
+A policy without parameters can hit nobody else, so these stand also where the catalog does not reach.
+"""
+
+from toe.api.fence.policy import (
+    CONTROLLER,
+    EPHEMERAL,
+    TOOLS_LABEL,
+    WEBHOOK,
+    Object,
+    Profile,
+    Refusal,
+    account,
+    accounts,
+    is_account,
+    is_ours,
+    listed,
+    own,
+    quoted,
+    rule,
+    validating,
+)
+from toe.api.powertoolcatalog import PLURAL
+from toe.api.settings import Settings
+
+POD_NAME = "authentication.kubernetes.io/pod-name"
+"""In ``userInfo.extra`` of every token that is bound to a pod.
+
+Source: https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#additional-metadata-in-pod-bound-tokens
+"""
+
+_EVERY_WRITE = ("CREATE", "UPDATE", "DELETE")
+_CATALOG = (PLURAL, f"{PLURAL}/status")
+_STATUS = ("powertools/status", "powertoolconfigs/status")
+
+
+def uncovered(settings: Settings, profile: Profile) -> tuple[Object, Object]:
+    """Returns the policy that refuses every account of the system namespace where the catalog does not apply."""
+    closed = [
+        Refusal(
+            f"!(request.namespace in {listed(settings.protected_namespaces)})",
+            "no tool enters a protected namespace",
+            "'no tool enters the namespace ' + request.namespace + ': it is protected'",
+        )
+    ]
+    if profile == "hardened":
+        closed.append(
+            Refusal(
+                f"namespaceObject.metadata.?labels[?{quoted(TOOLS_LABEL)}].orValue('') == 'enabled'",
+                f"tools enter only namespaces with the label {TOOLS_LABEL}=enabled",
+                f"'the namespace ' + request.namespace + {quoted(f' is not opened: it needs {TOOLS_LABEL}=enabled')}",
+            )
+        )
+    return validating("uncovered", [EPHEMERAL], closed, only={"ours": is_ours(settings)})
+
+
+def injector(settings: Settings) -> tuple[Object, Object]:
+    """Returns the policy that lets no account of the system namespace inject but the controller's."""
+    only = {"ours": is_ours(settings), "not-the-controller": f"!({is_account(settings, CONTROLLER)})"}
+    return validating(
+        "injector",
+        [EPHEMERAL],
+        [
+            Refusal(
+                "false",
+                f"of the accounts of {settings.system_namespace} only {CONTROLLER} adds containers to pods",
+            )
+        ],
+        only=only,
+    )
+
+
+def token(settings: Settings) -> tuple[Object, Object]:
+    """Returns the policy that accepts an account of toe's only with a token that is bound to a pod.
+
+    Such a token dies with its pod; one that somebody minted or copied into a Secret is not bound. Whoever impersonates
+    one of these accounts must send the extra too.
+    """
+    rules = [
+        EPHEMERAL,
+        own(_STATUS, "UPDATE"),
+        own(_CATALOG, *_EVERY_WRITE),
+        rule("coordination.k8s.io", ["leases"], *_EVERY_WRITE),
+    ]
+    bound = f"{quoted(POD_NAME)} in request.userInfo.?extra.orValue({{}})"
+    return validating(
+        "token",
+        rules,
+        [Refusal(bound, "only a token that is bound to one of toe's own pods is accepted")],
+        only={"ours": is_ours(settings)},
+    )
+
+
+def mint(settings: Settings) -> tuple[Object, Object]:
+    """Returns the policy that lets only nodes make tokens of toe's accounts, and nobody a Secret that holds one.
+
+    A node mints for the pods that run on it (admission plug-in NodeRestriction); what a node may do, its root may.
+    """
+    return validating(
+        "mint",
+        [rule("", ["serviceaccounts/token"], "CREATE"), rule("", ["secrets"], "CREATE")],
+        [
+            Refusal(
+                "request.resource.resource != 'serviceaccounts' || "
+                "'system:nodes' in request.userInfo.?groups.orValue([])",
+                f"only nodes mint tokens of accounts of {settings.system_namespace}, for pods that run on them",
+            ),
+            Refusal(
+                "request.resource.resource != 'secrets' || "
+                "object.?type.orValue('') != 'kubernetes.io/service-account-token'",
+                f"no Secret holds a token of an account of {settings.system_namespace}: it would never expire",
+            ),
+        ],
+        selector={"matchLabels": {"kubernetes.io/metadata.name": settings.system_namespace}},
+    )
+
+
+def writers(settings: Settings) -> tuple[Object, Object]:
+    """Returns the policy that separates who writes what: status, the catalog, and the configs.
+
+    A thief of one account needs another one to change what may be injected.
+    """
+    controller, webhook = (quoted(account(settings, name)) for name in (CONTROLLER, WEBHOOK))
+    user, resource = "request.userInfo.username", "request.resource.resource"
+    return validating(
+        "writers",
+        [own(_STATUS, "UPDATE"), own((*_CATALOG, "powertoolconfigs"), *_EVERY_WRITE)],
+        [
+            Refusal(
+                f"{resource} == {quoted(PLURAL)} || request.subResource != 'status' || {user} == {controller}",
+                f"status is written by {CONTROLLER} only",
+            ),
+            Refusal(
+                f"{resource} != {quoted(PLURAL)} || !{user}.startsWith({quoted(accounts(settings))}) "
+                f"|| {user} == {webhook}",
+                f"of toe's accounts only {WEBHOOK} writes the catalog",
+            ),
+            Refusal(
+                f"{resource} != 'powertoolconfigs' || request.subResource == 'status' "
+                f"|| !{user}.startsWith({quoted(accounts(settings))})",
+                "toe's accounts never write a PowerToolConfig: that is the administrator's",
+            ),
+        ],
+    )
