@@ -25,6 +25,8 @@ class Shot:
 
     number: int
     moment: Moment
+    of: str = ""
+    """Counts only writes with this in their path or body."""
 
 
 class Assassin:
@@ -37,10 +39,11 @@ class Assassin:
         self.shot: Shot | None = None
         self.writes: list[str] = []
         self.has_fired = False
+        self._count = 0
 
-    def aim(self, shot: Shot) -> None:
-        """Counts anew, for a victim that is about to start."""
-        self.victim, self.shot, self.writes, self.has_fired = None, shot, [], False
+    def aim(self, shot: Shot | None) -> None:
+        """Counts anew; the victim is whom ``victim`` names when the moment comes."""
+        self.shot, self.writes, self.has_fired, self._count = shot, [], False, 0
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(limit=0, ssl=self._trust)
@@ -71,18 +74,15 @@ class Assassin:
         await self._session.close()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        number = None
-        if request.method != "GET":
-            number = len(self.writes)
-            self.writes.append(f"{request.method} {request.path}")
-            if self._is_hit(number, "before"):
-                self._fire()
-                return web.Response(status=502)  # nobody is there to read it, and nothing was forwarded
+        body = await request.read()
+        number = self._number(request, body)
+        if self._is_hit(number, "before"):
+            self._fire()
+            return web.Response(status=502)  # nobody is there to read it, and nothing was forwarded
         headers = {key: value for key, value in request.headers.items() if key.lower() not in _OWN}
         url = self._server + request.raw_path
-        body = await request.read()
         async with self._session.request(request.method, url, headers=headers, data=body or None) as answer:
-            if number is not None and self._is_hit(number, "after"):
+            if self._is_hit(number, "after"):
                 await answer.read()
                 self._fire()
                 return web.Response(status=502)
@@ -96,8 +96,19 @@ class Assassin:
             await forwarded.write_eof()
             return forwarded
 
-    def _is_hit(self, number: int, moment: Moment) -> bool:
-        return self.shot == Shot(number, moment) and not self.has_fired
+    def _number(self, request: web.Request, body: bytes) -> int | None:
+        """Counts a write that the shot is about."""
+        if request.method == "GET":
+            return None
+        self.writes.append(f"{request.method} {request.path}")
+        if self.shot is None or self.shot.of not in request.path + body.decode():
+            return None
+        self._count += 1
+        return self._count - 1
+
+    def _is_hit(self, number: int | None, moment: Moment) -> bool:
+        shot = self.shot
+        return shot is not None and not self.has_fired and (shot.number, shot.moment) == (number, moment)
 
     def _fire(self) -> None:
         assert self.victim is not None

@@ -23,7 +23,7 @@ GROUP = "codriverlabs.ai.toe.run/v1alpha1"
 USER_AGENT = "tests"
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """Is an answer other than 2xx; ``status`` is the HTTP status, the text is the server's message."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -99,7 +99,7 @@ class Rest:
         """Creates an object unless there is one of its name."""
         try:
             await self.create(path, obj)
-        except Refused as refused:
+        except RefusedError as refused:
             if refused.status != 409:
                 raise
 
@@ -116,7 +116,7 @@ class Rest:
         """Deletes an object or a whole collection; what is not there is fine."""
         try:
             await self.send("DELETE", path, {} if grace is None else {"gracePeriodSeconds": grace})
-        except Refused as refused:
+        except RefusedError as refused:
             if refused.status != 404:
                 raise
 
@@ -133,7 +133,7 @@ class Rest:
                 if answer.status < 300:
                     return content
                 if answer.status != 429:
-                    raise Refused(answer.status, _message(content))
+                    raise RefusedError(answer.status, _message(content))
             await asyncio.sleep(0.2)  # what flow control asks for
 
     async def watch(self, path: str, version: str, **params: Any) -> AsyncIterator[tuple[str, Object]]:
@@ -142,7 +142,7 @@ class Rest:
         rest = b""
         async with self._session.get(f"{self.server}{path}?{query}") as answer:
             if answer.status != 200:
-                raise Refused(answer.status, _message(await answer.read()))
+                raise RefusedError(answer.status, _message(await answer.read()))
             async for chunk in answer.content.iter_any():
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:

@@ -15,7 +15,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from tests.cluster.rest import Object, Refused, Rest, pods, tools_in
+from tests.cluster.rest import Object, RefusedError, Rest, pods, tools_in
 
 NODE = "toy"
 Life = Callable[[Object, Object], Awaitable[int]]
@@ -63,6 +63,19 @@ class ToyKubelet:
         self._turns: dict[str, asyncio.Lock] = {}
         self._follower: asyncio.Task[None] | None = None
         self.failure: BaseException | None = None
+        self._news = asyncio.Condition()
+
+    async def saw(self, namespace: str, number: int, *, seconds: float = 120.0) -> None:
+        """Waits until it has seen this many tool containers in a namespace."""
+        try:
+            async with asyncio.timeout(seconds), self._news:
+                await self._news.wait_for(lambda: self.count(namespace) >= number)
+        except TimeoutError:
+            raise AssertionError(f"{self.count(namespace)} of {number} tools after {seconds} s") from None
+
+    def count(self, namespace: str) -> int:
+        """Is how many tool containers it has seen in a namespace."""
+        return sum(where == namespace for where, _, _ in self.order)
 
     async def __aenter__(self) -> Self:
         self._follower = asyncio.create_task(self._follow())
@@ -80,16 +93,16 @@ class ToyKubelet:
         only = {"fieldSelector": f"spec.nodeName={NODE}"}
         found = await self._rest.get("/api/v1/pods", **only)
         for pod in found["items"]:
-            self._see(pod)
+            await self._see(pod)
         version = found["metadata"]["resourceVersion"]
         async with aclosing(self._rest.watch("/api/v1/pods", version, **only)) as events:
             async for kind, pod in events:
                 if kind != "DELETED":
-                    self._see(pod)
+                    await self._see(pod)
 
-    def _see(self, pod: Object) -> None:
+    async def _see(self, pod: Object) -> None:
         uid = pod["metadata"]["uid"]
-        if not pod.get("status", {}).get("phase") == "Running" and uid not in self._known:
+        if pod.get("status", {}).get("phase") != "Running" and uid not in self._known:
             self._known.add(uid)
             self._spawn(self._run_pod(pod))
         for status in _tool_statuses(pod):
@@ -102,6 +115,8 @@ class ToyKubelet:
             if f"{uid}/{container['name']}" not in self._known:
                 self._known.add(f"{uid}/{container['name']}")
                 self.order.append((*key, container["name"]))
+                async with self._news:
+                    self._news.notify_all()
                 if not self.stopped:
                     self._spawn(self._run_tool(pod, container))
 
@@ -161,7 +176,7 @@ class ToyKubelet:
         try:
             path = pods(meta["namespace"], meta["name"], "status")
             await self._rest.merge(path, {"metadata": {"uid": meta["uid"]}, "status": status})
-        except Refused as refused:
+        except RefusedError as refused:
             if refused.status not in (404, 409, 422):  # the pod is gone, or is another one by now
                 raise
 
