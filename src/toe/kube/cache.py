@@ -24,6 +24,7 @@ from toe.errors import (
 from toe.kube.client import Client
 from toe.kube.mirror import Key, Mirror
 from toe.kube.resource import Named, Resource
+from toe.kube.sharing import Sharing
 from toe.kube.status import refusal
 from toe.kube.transport import AMBIGUOUS, NEVER_SENT
 from toe.kube.wire import UNREADABLE, identify, not_understood
@@ -91,6 +92,7 @@ class Cache(Generic[T]):
         self._on_error = on_error or self._tell
         self._pace, self._clock = pace, clock
         self._decoder = msgspec.json.Decoder(resource.type)
+        self._sharing = Sharing(resource.type)
         self._watch_list = watch_list
         self._listed = False  # the mirror can go on from its position
         self._doubtful = False  # the server was away: its history may have been set back
@@ -99,6 +101,10 @@ class Cache(Generic[T]):
         self._failures = 0  # tries in a row that failed, for the back-off
         self._fruitless = 0  # watches in a row that brought nothing, though the server was there
         self.relists = 0
+
+    def __repr__(self) -> str:
+        """Says what it is a cache of."""
+        return f"Cache({self._resource.plural})"
 
     def get(self, namespace: str, name: str) -> T | None:
         """Returns one object, None if it is not there. The namespace of a cluster-wide object is empty."""
@@ -300,6 +306,7 @@ class Cache(Generic[T]):
         if not obj.metadata.resource_version.isdigit():
             self._on_error(not_understood(self._resource, raw, ValueError("resourceVersion is not a number")))
             return None
+        self._sharing.share(obj)
         return obj
 
     def _doubt(self, error: ToeError) -> None:
