@@ -51,6 +51,10 @@ spec:
 """
 
 
+# The same, among all processes of the node.
+HOST_SHOP = SHARED_SHOP.replace("shared-shop", "host-shop").replace("shareProcessNamespace", "hostPID")
+
+
 class Outcome(NamedTuple):
     """What a finished tool left."""
 
@@ -66,7 +70,7 @@ def shop(node_cluster: Cluster) -> Iterator[Cluster]:
     for name in images.IMAGES:
         node_cluster.load(images.build(name))
     node_cluster.kubectl("apply", "-f", str(TOP / "examples/shop/shop.yaml"))
-    node_cluster.kubectl("apply", "-f", "-", stdin=ROOT_SHOP + "---" + SHARED_SHOP)
+    node_cluster.kubectl("apply", "-f", "-", stdin="---".join((ROOT_SHOP, SHARED_SHOP, HOST_SHOP)))
     for namespace in ("shop", "shop-open"):
         node_cluster.kubectl("wait", "-n", namespace, "--for=condition=Available", "deployment/shop", "--timeout=60s")
     node_cluster.kubectl("wait", "-n", "shop-open", "--for=condition=Ready", "pod", "--all", "--timeout=60s")
@@ -235,12 +239,20 @@ def test_tcpdump_is_stopped_at_its_duration(shop: Cluster) -> None:
     assert (got.code, got.summary["reason"], got.summary["stopped"]) == (0, "Completed", True), got
 
 
-def test_the_target_is_found_in_a_shared_process_namespace(shop: Cluster) -> None:
+@pytest.mark.parametrize("pod", ["shared-shop", "host-shop"])
+def test_the_target_is_found_among_other_processes(shop: Cluster, pod: str) -> None:
     """Not PID 1 there, and not the other container that runs Python as the same user."""
-    got = inject(shop, "py-spy", "shop-open", "shared-shop")
+    got = inject(shop, "py-spy", "shop-open", pod)
     assert (got.code, got.summary["reason"]) == (0, "Completed"), got
     assert b"shop.py" in got.files["profile.folded"]
     assert b"load.py" not in got.files["profile.folded"]
+
+
+@pytest.mark.parametrize("pod", ["shared-shop", "host-shop"])
+def test_no_target_is_better_than_a_wrong_one(shop: Cluster, pod: str) -> None:
+    """A container that is not there any more: neither the pause process nor the node's init is taken for it."""
+    got = inject(shop, "py-spy", "shop-open", pod, env={"TOE_CONTAINER_ID": "0123456789abcdef" * 4})
+    assert (got.code, got.summary["reason"], got.files) == (125, "TargetNotFound", {})
 
 
 def test_a_run_that_is_over_does_nothing(shop: Cluster) -> None:
