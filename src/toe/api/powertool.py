@@ -14,6 +14,7 @@ from toe.api.schema import (
     Rule,
     absent,
     at_least_a_second,
+    entries,
     foreign,
     immutable,
     items,
@@ -133,6 +134,25 @@ class Output(Struct, frozen=True):
     )
 
 
+class Requester(Struct, frozen=True):
+    """Is the caller who created a run, as the API server authenticated it (authentication.k8s.io/v1 UserInfo)."""
+
+    username: Annotated[str, text("name of the user", most=1024, least=1)]
+    uid: Annotated[str, text("what tells users of one name apart in time", most=1024)] = ""
+    groups: Annotated[
+        tuple[Annotated[str, text("name of a group", most=1024)], ...], items("groups of the user", most=1024)
+    ] = ()
+    extra: Annotated[
+        dict[str, Annotated[tuple[Annotated[str, text("value", most=4096)], ...], items("values", most=64)]] | None,
+        entries("what else the authenticator said", most=64),
+    ] = None
+
+    @property
+    def is_service_account(self) -> bool:
+        """Tells whether it is a service account, which lends its rights to whoever feeds it."""
+        return self.username.startswith("system:serviceaccount:")
+
+
 class PowerToolSpec(Struct, frozen=True):
     """Is one run: immutable but for ``cancel``."""
 
@@ -140,7 +160,9 @@ class PowerToolSpec(Struct, frozen=True):
     tool: Annotated[Tool, note("which tool, how long, which arguments")]
     output: Annotated[Output, note("how results leave the pod")] = Output()
     cancel: Annotated[bool, note("true stops the run for good; the one field that may change")] = False
-    requester: Annotated[Any, foreign("stamped by admission in a later version; refused until then", "object")] = None
+    requester: Annotated[
+        Requester | None, note("who asked: stamped by admission, whatever the user writes, and never changed")
+    ] = None
     budgets: Annotated[Any, foreign("not available in this version", "object")] = None
     failure_policy: Annotated[Any, foreign("not available in this version", "object")] = None
     ttl_seconds_after_finished: Annotated[Any, foreign("not available in this version", "integer")] = None
@@ -162,7 +184,6 @@ class PowerToolSpec(Struct, frozen=True):
             absent(field, f"{field} is the administrator's: it is set in PowerToolConfig only")
             for field in SECURITY_FIELDS
         ),
-        absent("requester", "requester is written by the API server's admission, never by the user: leave it out"),
         absent("budgets", "budgets is not available in this version: leave it out"),
         absent("failurePolicy", "failurePolicy is not available in this version: leave it out"),
         absent("ttlSecondsAfterFinished", "ttlSecondsAfterFinished is not available in this version: leave it out"),
@@ -170,6 +191,7 @@ class PowerToolSpec(Struct, frozen=True):
         immutable("targets", required=True),
         immutable("tool", required=True),
         immutable("output"),
+        immutable("requester"),
         Rule(
             cel="!(has(oldSelf.cancel) && oldSelf.cancel) || (has(self.cancel) && self.cancel)",
             message="a canceled run stays canceled: create a new one",

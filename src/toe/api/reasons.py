@@ -26,7 +26,15 @@ class Reason(StrEnum):
     TOOL_SUSPENDED = "ToolSuspended"
     NO_MATCHING_PODS = "NoMatchingPods"
     START_DEADLINE_EXCEEDED = "StartDeadlineExceeded"
+    ACCESS_UNKNOWN = "AccessUnknown"
     # Why a run is refused
+    UNATTRIBUTED = "Unattributed"
+    STAMP_EXPIRED = "StampExpired"
+    USE_NOT_GRANTED = "UseNotGranted"
+    TARGET_ACCESS_DENIED = "TargetAccessDenied"
+    SERVICE_ACCOUNT_NOT_LISTED = "ServiceAccountNotListed"
+    APPROVAL_MISSING = "ApprovalMissing"
+    REVIEW_OVERDUE = "ReviewOverdue"
     NAMESPACE_NOT_ALLOWED = "NamespaceNotAllowed"
     NAMESPACE_PROTECTED = "NamespaceProtected"
     PRIVILEGED_NOT_ALLOWED = "PrivilegedNotAllowed"
@@ -101,6 +109,14 @@ REASONS: dict[Reason, str] = {
     R.TOOL_NOT_READY: "The PowerToolConfig is not valid.",
     R.TOOL_SUSPENDED: "The administrator suspended the tool.",
     R.NO_MATCHING_PODS: "No running pod matches the selector.",
+    R.ACCESS_UNKNOWN: "The API server did not say whether the requester has the right.",
+    R.UNATTRIBUTED: "Nobody is named as the requester: the run came past admission.",
+    R.STAMP_EXPIRED: "The requester was stamped too long ago for the run to start now.",
+    R.USE_NOT_GRANTED: "The requester lacks the verb use on the tool.",
+    R.TARGET_ACCESS_DENIED: "The requester could not enter the target himself.",
+    R.SERVICE_ACCOUNT_NOT_LISTED: "The service account is not listed as one that may ask for tools above Medium.",
+    R.APPROVAL_MISSING: "A tool of tier Extreme lacks the annotations that approve it.",
+    R.REVIEW_OVERDUE: "The review of the tool is past.",
     R.START_DEADLINE_EXCEEDED: "What the run waited for did not come within its start deadline.",
     R.NAMESPACE_NOT_ALLOWED: "The tool's allowedNamespaces does not list the run's namespace.",
     R.NAMESPACE_PROTECTED: "No tool ever runs in this namespace.",

@@ -1,8 +1,14 @@
 """Operator settings: what the platform engineer decides once for the cluster. Made in :mod:`toe.main`."""
 
 from datetime import timedelta
+from typing import Literal
 
 from toe.api.meta import Struct
+from toe.api.powertoolconfig import Tier
+
+Profile = Literal["compat", "standard", "hardened"]
+TargetAccess = Literal["no", "warn", "refuse"]
+ServiceAccounts = Literal["yes", "warn", "listed"]
 
 ALWAYS_PROTECTED = ("kube-system", "kube-public", "kube-node-lease")
 
@@ -21,8 +27,36 @@ class Settings(Struct, frozen=True):
     """Time between the stop signal and KILL."""
     max_containers_per_pod: int = 16
     """Tool containers over a pod's life: they can never be removed (KEP-277)."""
+    require_use: Tier | None = "High"
+    """From which tier on the requester needs the verb ``use`` on the tool; None: never."""
+    require_target_access: TargetAccess = "warn"
+    """Whether the requester could also ``create pods/exec`` where the tool reaches memory, traffic or the node."""
+    require_digest: Tier | None = None
+    """From which tier on the image must be named by digest; None: never."""
+    require_review_date: bool = False
+    """Whether an Extreme tool needs a review-date."""
+    service_accounts: ServiceAccounts = "warn"
+    """Whether a service account may ask for tools above Medium: it lends its rights to whoever feeds it."""
+    listed_service_accounts: tuple[str, ...] = ()
+    """``system:serviceaccount:NAMESPACE:NAME`` of those that may, where they must be listed."""
+    stamp_age: timedelta = timedelta(hours=12)
+    """How old a requester's stamp may be when a run starts: stamped groups do not refresh."""
 
     @property
     def protected_namespaces(self) -> tuple[str, ...]:
         """Is the namespaces where no tool ever runs."""
         return (*ALWAYS_PROTECTED, self.system_namespace)
+
+
+PROFILES: dict[Profile, Settings] = {
+    "compat": Settings(require_use=None, require_target_access="no", service_accounts="yes"),
+    "standard": Settings(),
+    "hardened": Settings(
+        require_use="Low",
+        require_target_access="refuse",
+        require_digest="High",
+        require_review_date=True,
+        service_accounts="listed",
+    ),
+}
+"""What each profile sets; every setting can also be set alone."""

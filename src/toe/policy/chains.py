@@ -7,6 +7,7 @@ other doors' chains (ADMIT, UPLOAD, AUDIT) come with their doors.
 from collections.abc import Callable
 
 from toe.policy.checks import (
+    approval_current,
     arguments_allowed,
     container_allowed,
     container_exists,
@@ -15,14 +16,20 @@ from toe.policy.checks import (
     fields_permitted,
     host_pid_allowed,
     identity_known,
+    image_pinned,
     namespace_allowed,
     namespace_not_protected,
     output_mode_listed,
     pod_allowed,
     pod_has_room,
     privileged_permitted,
+    requester_known,
+    requester_may_enter,
+    requester_may_use,
     selector_positive,
+    service_account_permitted,
     target_running,
+    target_tier_permitted,
     targets_within_limit,
     tool_known,
     tool_not_suspended,
@@ -37,13 +44,19 @@ TargetCheck = Callable[[TargetRequest], tuple[Violation, ...]]
 
 RUN: tuple[Check, ...] = (
     fields_permitted.check,  # nothing of a user's changes security
+    requester_known.check,  # somebody answers for it
     tool_known.check,  # an administrator wrote it down
     tool_unambiguous.check,  # exactly once
     tool_ready.check,  # and it means something
     tool_not_suspended.check,  # and it is switched on
+    approval_current.check,  # and somebody approved what is Extreme
+    image_pinned.check,  # and its content cannot be moved
     namespace_not_protected.check,  # not in the control plane
     namespace_allowed.check,  # where the administrator said
     privileged_permitted.check,  # privileged where the platform said
+    service_account_permitted.check,  # not by a deputy that nobody listed
+    requester_may_use.check,  # by somebody who may
+    requester_may_enter.check,  # and could enter the target himself
     selector_positive.check,  # aimed at something
     targets_within_limit.check,  # and at not too much
     arguments_allowed.check,  # in words the administrator accepts
@@ -59,6 +72,7 @@ TARGET: tuple[TargetCheck, ...] = (
     target_running.check,  # which is up
     identity_known.check,  # with an identity that is known and permitted
     host_pid_allowed.check,  # without the node's processes unless permitted
+    target_tier_permitted.check,  # where the tool is no more than the requester may use
     pod_has_room.check,  # and room for one more
 )
 

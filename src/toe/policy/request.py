@@ -1,12 +1,14 @@
 """Everything that a check may look at. A fact that is not known is None and leads to Undecided, never to a default."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from toe.api.meta import Struct
 from toe.api.pod import Pod
 from toe.api.powertool import PowerTool
-from toe.api.powertoolconfig import PowerToolConfig
+from toe.api.powertoolconfig import PowerToolConfig, Tier
 from toe.api.settings import Settings
+from toe.policy.access import Answers
 from toe.policy.readiness import Readiness
 
 
@@ -30,6 +32,10 @@ class Request(Struct, frozen=True):
     """Labels of the run's namespace; None when the namespace is not known."""
     matching: int | None = None
     """How many eligible pods match the selector; None when nobody looked."""
+    access: Answers = {}
+    """What the API server said about the requester's rights; a right that is not here was not answered."""
+    now: datetime | None = None
+    """When this is judged; None offline, where ages do not matter."""
 
     @property
     def config(self) -> PowerToolConfig | None:
@@ -43,4 +49,7 @@ class TargetRequest(Struct, frozen=True):
     run: PowerTool
     config: PowerToolConfig
     pod: Pod
+    tier: Tier = "Low"
+    """The config's own tier."""
     settings: Settings = Settings()
+    access: Answers = {}
