@@ -8,6 +8,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -171,6 +172,7 @@ def to_yaml(value: Any) -> str:
     return yaml.safe_dump(to_builtins(value), sort_keys=False, allow_unicode=True, width=110)
 
 
+@cache
 def _spec_type(kind: type[Manifest]) -> inspect.StructType:
     info = inspect.type_info(kind)
     assert isinstance(info, inspect.StructType)

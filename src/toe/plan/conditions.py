@@ -8,6 +8,9 @@ from toe.api.meta import Condition
 from toe.api.time import format_time
 
 ConditionType = Literal["Accepted", "Running", "Completed", "Failed", "Conflicted", "Finished", "Ready"]
+LONGEST_MESSAGE = 32768
+"""Characters of a condition's message (metav1.Condition)."""
+
 _ORDER = ("Accepted", "Conflicted", "Running", "Completed", "Failed", "Finished", "Ready")
 
 
@@ -30,7 +33,7 @@ def with_condition(
         type=kind,
         status=status,
         reason=reason,
-        message=message,
+        message=message[:LONGEST_MESSAGE],
         last_transition_time=since,
         observed_generation=generation,
     )

@@ -42,7 +42,7 @@ from toe.plan.targets import (
 )
 from toe.policy.chains import RUN, evaluate
 from toe.policy.tier import added
-from toe.policy.verdict import Allowed, Denied, Undecided, Violation
+from toe.policy.verdict import Allowed, Denied, Violation
 
 QUIET = timedelta(seconds=2)
 """Progress that changes no condition is written at most this often."""
@@ -78,13 +78,13 @@ def _begin(snapshot: Snapshot) -> Plan:
         case Denied(violations):
             message = printable("; ".join(str(violation) for violation in violations))
             return _fail(snapshot, violations[0].reason, message)
-        case Undecided(unmet):
-            message = printable("; ".join(missing.message for missing in unmet))
-            return _wait(snapshot, "Pending", unmet[0].reason, message)
         case Allowed():
             config = request.config
             assert config is not None
             return _start(snapshot, config)
+        case _:
+            message = printable("; ".join(missing.message for missing in verdict.unmet))
+            return _wait(snapshot, "Pending", verdict.unmet[0].reason, message)
 
 
 def _start(snapshot: Snapshot, config: PowerToolConfig) -> Plan:
@@ -265,14 +265,14 @@ def _advance(snapshot: Snapshot, targets: tuple[Target, ...]) -> tuple[tuple[Tar
             return tuple(
                 refused(target, violations[0]) if _is_missing(snapshot, target) else target for target in result
             ), ()
-        case Undecided():
-            return result, ()
         case Allowed():
             assert config is not None
             result = tuple(
                 _rechecked(snapshot, config, target) if _is_missing(snapshot, target) else target for target in result
             )
             return result, _additions(snapshot, config, result)
+        case _:
+            return result, ()
 
 
 def _rechecked(snapshot: Snapshot, config: PowerToolConfig, target: Target) -> Target:
@@ -459,7 +459,7 @@ def _conditions(status: PowerToolStatus, snapshot: Snapshot, **conditions: tuple
             kind,  # type: ignore[arg-type]  # keyword names are the condition types
             true=true,
             reason=reason,
-            message=message[:32768],
+            message=message,
             now=snapshot.now,
             generation=snapshot.request.run.metadata.generation,
         )
