@@ -19,6 +19,7 @@ from toe.api.settings import Settings
 from toe.api.time import format_time
 from toe.plan.container import ToolContainer
 from toe.plan.snapshot import ConfigSnapshot, Rival, Snapshot
+from toe.policy.access import Answers, Question
 from toe.policy.identity import is_eligible
 from toe.policy.readiness import judge_config
 from toe.policy.request import JudgedConfig, Request, TargetRequest
@@ -29,6 +30,19 @@ SETTINGS = Settings()
 DIGEST = "registry.example/toe/aperf@sha256:" + "0123456789abcdef" * 4
 
 Raw = dict[str, Any]
+
+
+class _EveryRight(dict[Question, bool | None]):
+    """Answers yes to every question about rights, as the API server does for an administrator."""
+
+    def __missing__(self, question: Question) -> bool:
+        return True
+
+    def get(self, question: Question, default: bool | None = None) -> bool | None:  # type: ignore[override]
+        return dict.get(self, question, True)
+
+
+EVERY_RIGHT = _EveryRight()
 
 
 def at(seconds: float) -> datetime:
@@ -70,6 +84,7 @@ def powertool_manifest(metadata: Raw | None = None, status: Raw | None = None, *
         "spec": {
             "targets": {"labelSelector": {"matchLabels": {"app": "web"}}},
             "tool": {"name": "aperf", "duration": "30s"},
+            "requester": {"username": "alice", "groups": ["system:authenticated"]},
         },
     }
     return merged(base, {"metadata": metadata or {}, "spec": spec} | ({"status": status} if status else {}))
@@ -174,6 +189,8 @@ def a_request(
     matching: int | None = None,
     tool_names: tuple[str, ...] = (),
     settings: Settings = SETTINGS,
+    access: Answers | None = None,
+    now: datetime = NOW,
 ) -> Request:
     """Returns a run in front of the judge, with the one default config unless others are given."""
     return Request(
@@ -183,6 +200,8 @@ def a_request(
         settings=settings,
         namespace_labels=namespace_labels,
         matching=matching,
+        access=EVERY_RIGHT if access is None else access,
+        now=now,
     )
 
 
@@ -204,6 +223,7 @@ def a_snapshot(
     refusals: Mapping[str, Violation] | None = None,
     last_written: datetime | None = None,
     settings: Settings = SETTINGS,
+    access: Answers | None = None,
 ) -> Snapshot:
     """Returns what the controller would observe: the configs that hold the tool's name, and the pods of the run."""
     run = run or a_powertool()
@@ -222,6 +242,8 @@ def a_snapshot(
             tool_names=tuple(sorted({config.spec.name for config in configs})),
             settings=settings,
             namespace_labels=namespace_labels,
+            access=EVERY_RIGHT if access is None else access,
+            now=now,
         ),
         matching=() if frozen else tuple(sorted(matching, key=lambda pod: pod.metadata.name)),
         pods={pod.metadata.uid: pod for pod in pods if pod.metadata.uid in frozen},

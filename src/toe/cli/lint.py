@@ -20,7 +20,7 @@ from toe.api.settings import Settings
 from toe.cli.call import Call
 from toe.cli.sentences import ComplaintError
 from toe.errors import DecodeError
-from toe.policy.chains import RUN, evaluate
+from toe.policy.chains import LINT, evaluate
 from toe.policy.readiness import judge_config
 from toe.policy.request import JudgedConfig, Request
 from toe.policy.verdict import Denied, Undecided
@@ -169,7 +169,7 @@ def _judged_runs(found: Manifests, settings: Settings) -> Iterator[Remark]:
     for source, run in found.runs:
         holders = tuple(judged for _, judged in found.configs if judged.config.spec.name == run.spec.tool.name)
         names = tuple(judged.config.spec.name for _, judged in found.configs)
-        verdict = evaluate(RUN, Request(run=run, configs=holders, tool_names=names, settings=settings))
+        verdict = evaluate(LINT, Request(run=run, configs=holders, tool_names=names, settings=settings))
         match verdict:
             case Denied(violations):
                 for violation in violations:

@@ -17,7 +17,7 @@ from toe.cli.sentences import ComplaintError, right
 from toe.cli.snapshot import forbidden_by_pod_security
 from toe.cli.verdicts import short
 from toe.policy.arguments import describe
-from toe.policy.chains import RUN
+from toe.policy.chains import LINT
 from toe.policy.request import JudgedConfig, Request
 from toe.policy.tier import added, drops_all
 from toe.report.text import columns, facts
@@ -97,7 +97,7 @@ def _offer(
         namespace_labels=labels,
     )
     found = [] if may else [f"you lack the right: {right('create', 'powertools', cluster.namespace)}"]
-    found += [short(answer, judged.config) for check in RUN for answer in check(request)]
+    found += [short(answer, judged.config) for check in LINT for answer in check(request)]
     found += [why] if (why := forbidden_by_pod_security(judged, labels)) else []
     return Offer(judged, tuple(found))
 

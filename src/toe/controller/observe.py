@@ -13,9 +13,11 @@ from toe.kube.cache import Cache
 from toe.kube.resource import Namespace
 from toe.plan.snapshot import ConfigSnapshot, Rival, Snapshot
 from toe.plan.targets import ENDED
+from toe.policy.access import Answers, Question
 from toe.policy.identity import is_eligible
 from toe.policy.readiness import Readiness, judge_config
 from toe.policy.request import JudgedConfig, Request
+from toe.policy.rights import questions
 from toe.policy.verdict import Violation
 
 UNFINISHED = "unfinished"
@@ -118,7 +120,18 @@ class Observer:
         self._judged: dict[str, tuple[str, Readiness]] = {}
         self._names: Counter[str] = Counter()
 
-    def run(self, namespace: str, name: str, now: datetime) -> Snapshot | None:
+    def questions(self, snapshot: Snapshot) -> frozenset[Question]:
+        """Returns the rights that must be asked before a run injects anything; none where it will not."""
+        request = snapshot.request
+        run = request.run
+        may_inject = not run.status.is_frozen or any(target.state == "Prepared" for target in run.status.targets)
+        if run.status.is_finished or run.spec.requester is None or len(request.configs) != 1 or not may_inject:
+            return frozenset()
+        (judged,) = request.configs
+        pods = (*snapshot.matching, *snapshot.pods.values())
+        return questions(judged, run.metadata.namespace, pods, request.settings)
+
+    def run(self, namespace: str, name: str, now: datetime, access: Answers | None = None) -> Snapshot | None:
         """Returns the snapshot of a run; None when there is no such run."""
         run = self._caches.runs.get(namespace, name)
         if run is None:
@@ -129,6 +142,8 @@ class Observer:
             tool_names=tuple(self._names),
             settings=self._settings,
             namespace_labels=self._labels(namespace),
+            access=access or {},
+            now=now,
         )
         if run.status.is_finished:
             return Snapshot(now=now, request=request)

@@ -14,6 +14,7 @@ from toe.api.pod import Pod
 from toe.api.powertool import PowerTool
 from toe.api.powertoolconfig import PowerToolConfig
 from toe.api.settings import Settings
+from toe.controller.access import ask
 from toe.controller.apply import Applier, is_ordinary
 from toe.controller.observe import (
     CONFIG_INDEXES,
@@ -61,6 +62,7 @@ class Controller:
     """Reconciles PowerTools and PowerToolConfigs of one cluster."""
 
     def __init__(self, client: Client, settings: Settings, clock: Callable[[], datetime]) -> None:
+        self._client = client
         self._settings = settings
         self._clock = clock
         self._queue: WorkQueue[Key] = WorkQueue()
@@ -123,6 +125,12 @@ class Controller:
         snapshot = self._observer.run(key.namespace, key.name, now)
         if snapshot is None:
             return
+        requester, questions = snapshot.request.run.spec.requester, self._observer.questions(snapshot)
+        if requester is not None and questions:
+            access = await ask(self._client, requester, questions)
+            snapshot = self._observer.run(key.namespace, key.name, now, access)  # the world went on meanwhile
+            if snapshot is None:
+                return
         decided = plan(snapshot)
         uid = snapshot.request.run.metadata.uid
         self._reserve(snapshot, decided)

@@ -89,7 +89,7 @@ def _begin(snapshot: Snapshot) -> Plan:
 
 def _start(snapshot: Snapshot, config: PowerToolConfig) -> Plan:
     run, now = snapshot.request.run, snapshot.now
-    targets = freeze(run, config, snapshot.matching, snapshot.request.settings)
+    targets = freeze(snapshot.request, snapshot.matching)
     prepared = {target.pod_uid for target in targets if target.state == "Prepared"}
     pods = {pod.metadata.uid: pod for pod in snapshot.matching}
     if conflict := _conflict(
@@ -268,19 +268,20 @@ def _advance(snapshot: Snapshot, targets: tuple[Target, ...]) -> tuple[tuple[Tar
         case Allowed():
             assert config is not None
             result = tuple(
-                _rechecked(snapshot, config, target) if _is_missing(snapshot, target) else target for target in result
+                _rechecked(snapshot, target) if _is_missing(snapshot, target) else target for target in result
             )
             return result, _additions(snapshot, config, result)
         case _:
             return result, ()
 
 
-def _rechecked(snapshot: Snapshot, config: PowerToolConfig, target: Target) -> Target:
+def _rechecked(snapshot: Snapshot, target: Target) -> Target:
     """Returns a Prepared target, or refused by the rules as they are now, for the container that was frozen."""
     run = snapshot.request.run
     frozen = msgspec.structs.replace(run.spec.targets, container=target.container)
     same_container = msgspec.structs.replace(run, spec=msgspec.structs.replace(run.spec, targets=frozen))
-    (again,) = freeze(same_container, config, [snapshot.pods[target.pod_uid]], snapshot.request.settings)
+    request = msgspec.structs.replace(snapshot.request, run=same_container)
+    (again,) = freeze(request, [snapshot.pods[target.pod_uid]])
     return again
 
 

@@ -15,7 +15,7 @@ from toe.plan.container import container_name, words
 from toe.plan.summary import REASONS, parse_summary, printable
 from toe.policy.chains import evaluate_target
 from toe.policy.identity import container_status, is_running, target_container
-from toe.policy.request import TargetRequest
+from toe.policy.request import JudgedConfig, Request, TargetRequest
 from toe.policy.verdict import Denied, Violation
 
 ENDED = frozenset({"Succeeded", "Failed", "Refused", "Gone"})
@@ -46,15 +46,19 @@ _START_ERRORS = frozenset(
 _IMAGE_ERRORS = frozenset(error for error in _START_ERRORS if "mage" in error or error.startswith(("Reg", "Sig")))
 
 
-def freeze(run: PowerTool, config: PowerToolConfig, pods: Iterable[Pod], settings: Settings) -> tuple[Target, ...]:
-    """Writes down one target for each pod, by name: Prepared, or Refused with the first rule it breaks."""
+def freeze(request: Request, pods: Iterable[Pod]) -> tuple[Target, ...]:
+    """Writes down one target for each pod, by name: Prepared, or Refused with the first rule it breaks.
+
+    The request must name exactly one config; the RUN chain has seen to that.
+    """
+    (judged,) = request.configs
     return tuple(
-        _frozen(run, config, pod, settings)
-        for pod in sorted(pods, key=lambda pod: (pod.metadata.name, pod.metadata.uid))
+        _frozen(request, judged, pod) for pod in sorted(pods, key=lambda pod: (pod.metadata.name, pod.metadata.uid))
     )
 
 
-def _frozen(run: PowerTool, config: PowerToolConfig, pod: Pod, settings: Settings) -> Target:
+def _frozen(request: Request, judged: JudgedConfig, pod: Pod) -> Target:
+    run, config = request.run, judged.config
     name = target_container(pod, run.spec.targets.container)
     status = container_status(pod, name) if name else None
     target = Target(
@@ -64,7 +68,16 @@ def _frozen(run: PowerTool, config: PowerToolConfig, pod: Pod, settings: Setting
         node=pod.spec.node_name,
         target_container_id=status.container_id if status else "",
     )
-    verdict = evaluate_target(TargetRequest(run=run, config=config, pod=pod, settings=settings))
+    verdict = evaluate_target(
+        TargetRequest(
+            run=run,
+            config=config,
+            pod=pod,
+            tier=judged.readiness.tier,
+            settings=request.settings,
+            access=request.access,
+        )
+    )
     if isinstance(verdict, Denied):
         return refused(target, verdict.violations[0])
     tool = container_name(config.spec.name, run.metadata.uid, pod.metadata.uid)

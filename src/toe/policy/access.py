@@ -1,18 +1,17 @@
-"""Which rights a run needs, as questions to the API server. Pure: a door asks them, with the requester's whole identity.
+"""Which rights a run needs, as questions to the API server. A door asks them, with the requester's whole identity.
 
-``use`` is a verb of our own on ``powertoolconfigs``: an administrator grants it by an ordinary Role. It is asked under the
-tool's name in the run's namespace, and for tier Extreme in the system namespace under ``<namespace>.<tool>``, where
-administrators of the run's namespace have no say.
+``use`` is a verb of our own on ``powertoolconfigs``: an administrator grants it by an ordinary Role. It is asked under
+the tool's name in the run's namespace, and for tier Extreme in the system namespace under ``<namespace>.<tool>``,
+where administrators of the run's namespace have no say.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from toe.api.meta import GROUP, Struct
-from toe.api.pod import Pod
-from toe.api.powertoolconfig import PowerToolConfig, Tier
+from toe.api.powertoolconfig import Tier
 from toe.api.settings import Settings
 from toe.policy.capabilities import TIERS
-from toe.policy.exposure import tier_in
 
 
 class Question(Struct, frozen=True, gc=False):
@@ -35,6 +34,8 @@ class Question(Struct, frozen=True, gc=False):
 Answers = Mapping[Question, bool | None]
 """What the API server said; None where it gave no answer."""
 
+NO_ANSWERS: Answers = MappingProxyType({})
+
 
 def at_least(tier: Tier, limit: Tier | None) -> bool:
     """Tells whether a tier has reached a limit; a limit of None is never reached."""
@@ -53,19 +54,3 @@ def use_of(tool: str, tier: Tier, namespace: str, settings: Settings) -> Questio
 def entry_to(namespace: str) -> Question:
     """Returns the right that a tool with reach amounts to: ``kubectl exec`` into the target."""
     return Question("create", "pods", namespace, subresource="exec")
-
-
-def questions(
-    config: PowerToolConfig,
-    tier: Tier,
-    reaches: bool,
-    namespace: str,
-    pods: Iterable[Pod],
-    settings: Settings,
-) -> frozenset[Question]:
-    """Returns every right a run of a tool in these pods needs: by its own tier, and by what it becomes in a pod."""
-    tiers = {tier, *(tier_in(config, tier, pod) for pod in pods)}
-    needed = {use_of(config.spec.name, each, namespace, settings) for each in tiers}
-    if reaches and settings.require_target_access != "no":
-        needed.add(entry_to(namespace))
-    return frozenset(question for question in needed if question is not None)

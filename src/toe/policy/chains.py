@@ -1,7 +1,8 @@
 """The rules in order. All of them are asked; every violation is told at once.
 
-``RUN`` is the law: the controller judges with it right before each injection. ``TARGET`` judges one pod of a run. The
-other doors' chains (ADMIT, UPLOAD, AUDIT) come with their doors.
+``LINT`` is what can be said of a manifest before anybody has created it. ``RUN`` is the law: the controller judges
+with it right before each injection, for whoever admission stamped as the requester. ``TARGET`` judges one pod of a
+run. The other doors' chains (ADMIT, UPLOAD, AUDIT) come with their doors.
 """
 
 from collections.abc import Callable
@@ -42,9 +43,8 @@ from toe.policy.verdict import Allowed, Denied, Undecided, Unmet, Verdict, Viola
 Check = Callable[[Request], tuple[Unmet | Violation, ...]]
 TargetCheck = Callable[[TargetRequest], tuple[Violation, ...]]
 
-RUN: tuple[Check, ...] = (
+LINT: tuple[Check, ...] = (
     fields_permitted.check,  # nothing of a user's changes security
-    requester_known.check,  # somebody answers for it
     tool_known.check,  # an administrator wrote it down
     tool_unambiguous.check,  # exactly once
     tool_ready.check,  # and it means something
@@ -54,15 +54,20 @@ RUN: tuple[Check, ...] = (
     namespace_not_protected.check,  # not in the control plane
     namespace_allowed.check,  # where the administrator said
     privileged_permitted.check,  # privileged where the platform said
-    service_account_permitted.check,  # not by a deputy that nobody listed
-    requester_may_use.check,  # by somebody who may
-    requester_may_enter.check,  # and could enter the target himself
     selector_positive.check,  # aimed at something
     targets_within_limit.check,  # and at not too much
     arguments_allowed.check,  # in words the administrator accepts
     duration_within_limits.check,  # for a time that ends
     cpu_limit_stricter.check,  # not greedier than permitted
     output_mode_listed.check,  # with results leaving as permitted
+)
+
+RUN: tuple[Check, ...] = (
+    *LINT,
+    requester_known.check,  # somebody answers for it
+    service_account_permitted.check,  # no deputy that nobody listed
+    requester_may_use.check,  # who may use the tool
+    requester_may_enter.check,  # and could enter the target himself
 )
 
 TARGET: tuple[TargetCheck, ...] = (

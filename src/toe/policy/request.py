@@ -8,7 +8,7 @@ from toe.api.pod import Pod
 from toe.api.powertool import PowerTool
 from toe.api.powertoolconfig import PowerToolConfig, Tier
 from toe.api.settings import Settings
-from toe.policy.access import Answers
+from toe.policy.access import NO_ANSWERS, Answers
 from toe.policy.readiness import Readiness
 
 
@@ -32,7 +32,7 @@ class Request(Struct, frozen=True):
     """Labels of the run's namespace; None when the namespace is not known."""
     matching: int | None = None
     """How many eligible pods match the selector; None when nobody looked."""
-    access: Answers = {}
+    access: Answers = NO_ANSWERS
     """What the API server said about the requester's rights; a right that is not here was not answered."""
     now: datetime | None = None
     """When this is judged; None offline, where ages do not matter."""
@@ -52,4 +52,4 @@ class TargetRequest(Struct, frozen=True):
     tier: Tier = "Low"
     """The config's own tier."""
     settings: Settings = Settings()
-    access: Answers = {}
+    access: Answers = NO_ANSWERS

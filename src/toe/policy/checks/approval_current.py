@@ -1,8 +1,8 @@
 """An Extreme tool was approved, and its review is not overdue.
 
-Why: what is as good as root on the node is a decision of somebody with a name, and it is looked at again. The annotations
-risk-level, justification and approved-by must be there, a review-date that is past refuses, and where the setting asks
-for one it must be there.
+Why: what is as good as root on the node is a decision of somebody with a name, and it is looked at again. The
+annotations risk-level, justification and approved-by must be there, a review-date that is past refuses, and where the
+setting asks for one it must be there.
 """
 
 from datetime import date

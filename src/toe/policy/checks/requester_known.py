@@ -1,7 +1,7 @@
 """The run says who asked for it, and recently enough.
 
-Why: rights are asked with the identity that admission stamped. A run without a stamp came past admission, and nobody can
-answer for it; a stamp of yesterday may speak of groups that the requester has left.
+Why: rights are asked with the identity that admission stamped. A run without a stamp came past admission, and nobody
+can answer for it; a stamp of yesterday may speak of groups that the requester has left.
 """
 
 from toe.api.reasons import Reason

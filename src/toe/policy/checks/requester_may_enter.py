@@ -23,8 +23,12 @@ def check(request: Request) -> tuple[Unmet | Violation, ...]:
         case True:
             return ()
         case None:
-            return (Unmet(Reason.ACCESS_UNKNOWN, f"whether {requester.username} may enter the target is not known yet"),)
+            return (
+                Unmet(Reason.ACCESS_UNKNOWN, f"whether {requester.username} may enter the target is not known yet"),
+            )
         case False:
             name = request.configs[0].config.spec.name
-            message = f"{name} reaches {', '.join(reach)}, and {requester.username} may not exec there; ask for: {right}"
+            message = (
+                f"{name} reaches {', '.join(reach)}, and {requester.username} may not exec there; ask for: {right}"
+            )
             return (Violation(Reason.TARGET_ACCESS_DENIED, message),)

@@ -1,8 +1,8 @@
 """The requester holds the right to use the tool.
 
-Why: creating a PowerTool alone must not hand out a dangerous tool. From tier High on (a setting) the requester needs the
-verb ``use`` on the tool; for tier Extreme it is asked in the system namespace. A right that was not answered is no right,
-and no refusal either: the run waits.
+Why: creating a PowerTool alone must not hand out a dangerous tool. From tier High on (a setting) the requester needs
+the verb ``use`` on the tool; for tier Extreme it is asked in the system namespace. A right that was not answered is no
+right, and no refusal either: the run waits.
 """
 
 from toe.api.reasons import Reason

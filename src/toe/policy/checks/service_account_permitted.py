@@ -1,7 +1,7 @@
 """A service account that asks for a dangerous tool is one that the platform listed.
 
-Why: controllers and GitOps accounts lend their rights to whoever feeds them manifests. Where the setting says listed, only
-those may ask for tools above Medium.
+Why: controllers and GitOps accounts lend their rights to whoever feeds them manifests. Where the setting says listed,
+only those may ask for tools above Medium.
 """
 
 from toe.api.reasons import Reason

@@ -1,7 +1,7 @@
 """The tool is not more dangerous in this pod than the requester may use.
 
-Why: SYS_PTRACE in a pod that shares its process namespace, NET_RAW on the node's network: the same config is of a higher
-tier there. The right that the higher tier needs is asked too.
+Why: SYS_PTRACE in a pod that shares its process namespace, NET_RAW on the node's network: the same config is of a
+higher tier there. The right that the higher tier needs is asked too.
 """
 
 from toe.api.reasons import Reason
