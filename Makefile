@@ -61,3 +61,11 @@ fix: venv ## format and mend what lint can mend
 generate: venv ## write what is made from types: CRDs, reference pages
 	@$(RUN) -m charts.generate
 	@$(RUN) -m docs.generate
+
+.PHONY: bench
+bench: venv ## the controller beside a client without logic that sends the same writes
+	@$(RUN) -m bench.controller
+
+.PHONY: golden
+golden: venv ## write the golden plans anew; read the diff before you commit it
+	@$(RUN) -m tests.golden

@@ -186,7 +186,9 @@ def _handler(cluster: FakeCluster) -> type[BaseHTTPRequestHandler]:
             with cluster.events() as events:
                 self._begin_stream()
                 now = cluster.objects.get(f"{path}/{name}")
-                if now is not None and now["metadata"]["resourceVersion"] != params["resourceVersion"]:
+                if now is None:
+                    self._tell("DELETED", {"metadata": {"name": name}})
+                elif now["metadata"]["resourceVersion"] != params["resourceVersion"]:
                     self._tell("MODIFIED", now)
                 while (event := events.get(timeout=30)) is not None:
                     if event[1]["metadata"]["name"] == name:

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from toe.cli.call import Call, takes_flags
-from toe.cli.program import ToolCommand, app
+from toe.cli.program import SETTINGS, ToolCommand, app
 
 
 class Format(StrEnum):
@@ -38,7 +38,7 @@ def command(cls: type[TyperCommand] = TyperCommand) -> Callable[[Callable[..., i
 
     def declare(function: Callable[..., int]) -> Callable[..., int]:
         epilog = "All options for reaching a cluster: --help without a command."
-        app.command(cls=cls, epilog=epilog)(takes_flags(function))
+        app.command(cls=cls, epilog=epilog, context_settings=SETTINGS)(takes_flags(function))
         return function
 
     return declare

@@ -10,6 +10,7 @@ import yaml
 
 from toe.api.codec import decode, read_documents, to_builtins
 from toe.api.powertool import PowerTool
+from toe.api.time import format_time
 from toe.cli.call import Call
 from toe.cli.cluster import Cluster, reach
 from toe.cli.request import UNNAMED, Wish, as_manifest, as_run
@@ -109,8 +110,10 @@ async def _outlook(cluster: Cluster, raw: dict[str, Any]) -> Outlook:
             raise ComplaintError(message, status=2)
         cluster.namespace = stated
     run = as_run(raw, cluster.namespace)
-    run = msgspec.structs.replace(run, metadata=msgspec.structs.replace(run.metadata, uid=UID))
-    observed = await observe(cluster, run, cluster.call.now())
+    now = cluster.call.now()
+    meta = msgspec.structs.replace(run.metadata, uid=UID, creation_timestamp=format_time(now))
+    run = msgspec.structs.replace(run, metadata=meta)
+    observed = await observe(cluster, run, now)
     request = observed.snapshot.request
     match evaluate(LINT, request):
         case Denied() as denied:

@@ -51,11 +51,12 @@ class ToolCommand(TyperCommand):
         return [*super().collect_usage_pieces(ctx), "[-- ARGS...]"]
 
 
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 app = typer.Typer(
     cls=Program,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=SETTINGS,
 )
 
 
@@ -80,7 +81,7 @@ def run(arguments: Sequence[str], around: "Surroundings", now: Callable[[], date
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
-        return _wrong_usage(screen, call, error)
+        return _wrong_usage(call, error, spelled(arguments))
     return status if isinstance(status, int) else 0
 
 
@@ -98,9 +99,9 @@ def _run(call: Call, words: Sequence[str]) -> object:
     return program.main(words, name, _COMPLETE, standalone_mode=False, obj=call)
 
 
-def _wrong_usage(screen: Screen, call: Call, error: Exception) -> int:
+def _wrong_usage(call: Call, error: Exception, words: Sequence[str]) -> int:
     """Tells one line and the way out; typer's usage errors carry the command they happened in."""
-    context = getattr(error, "ctx", None)
+    screen, context = call.screen, getattr(error, "ctx", None)
     message, _, near = error.format_message().partition(" Did you mean ")  # type: ignore[attr-defined]
     message = message.replace("Value error, ", "").rstrip(".")
     screen.error(message[:1].lower() + message[1:])
@@ -108,7 +109,8 @@ def _wrong_usage(screen: Screen, call: Call, error: Exception) -> int:
         screen.hint(f"did you mean {near}")
     if "extra argument" in message and context is not None and isinstance(context.command, ToolCommand):
         screen.hint("pods are chosen with -l; the tool's own arguments come after --")
-    screen.hint(f"see {context.command_path if context else call.program} --help")
+    command = f"{call.program} {words[0]}" if words and not words[0].startswith("-") else call.program
+    screen.hint(f"see {context.command_path if context else command} --help")
     return REFUSED
 
 
