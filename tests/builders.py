@@ -44,6 +44,15 @@ class _EveryRight(dict[Question, bool | None]):
 
 EVERY_RIGHT = _EveryRight()
 
+APPROVED: Raw = {
+    "annotations": {
+        "security.toe.run/risk-level": "extreme",
+        "security.toe.run/justification": "kernel debugging",
+        "security.toe.run/approved-by": "security@example.com",
+    }
+}
+"""Metadata of a config whose tool of tier Extreme was approved."""
+
 
 def at(seconds: float) -> datetime:
     """Is a moment, counted from NOW."""

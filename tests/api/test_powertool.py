@@ -16,7 +16,7 @@ def _paths(**spec: Any) -> list[str]:
 
 def test_a_user_says_what_where_and_how_long_and_no_more() -> None:
     """Everything beyond targets, tool, output and cancel is a field that is refused."""
-    own = {"targets", "tool", "output", "cancel"}
+    own = {"targets", "tool", "output", "cancel", "requester"}
     refused = {rule.path[1:] for rule in PowerToolSpec.RULES if rule.reason == "FieldValueForbidden"}
     assert set(PowerToolSpec.__struct_encode_fields__) - own == refused
     assert set(SECURITY_FIELDS) < refused

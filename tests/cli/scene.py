@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tests.builders import config_manifest, merged, powertool_manifest
+from tests.builders import APPROVED, config_manifest, merged, powertool_manifest
 from tests.cli.fakecluster import RUNS, FakeCluster, Object
 
 
@@ -20,8 +20,11 @@ Person = Callable[..., Ran]
 
 
 def a_tool(name: str, **spec: object) -> Object:
-    """Is a PowerToolConfig that asks for nothing special."""
-    return config_manifest({"name": name, "uid": None}, name=name, description="where time goes", **spec)
+    """Is a PowerToolConfig that asks for nothing special, and was approved."""
+    metadata = {"name": name, "uid": None, **APPROVED}
+    if "security" not in spec:
+        del metadata["annotations"]
+    return config_manifest(metadata, name=name, description="where time goes", **spec)
 
 
 def a_running_pod(name: str, **difference: Object) -> Object:

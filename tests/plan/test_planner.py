@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from tests.builders import (
+    APPROVED,
     NOW,
     a_config,
     a_pod,
@@ -107,7 +108,7 @@ def test_an_injection_names_the_pod_its_uid_and_the_version_that_was_seen() -> N
 def test_the_owner_of_a_pod_is_told_with_what_security(security: dict[str, Any], words: str) -> None:
     """The event on the pod says who put what into it, and how."""
     labels = {"toe.run/allow-privileged-tools": "true"}
-    snapshot = a_snapshot(configs=[a_config(security=security)], namespace_labels=labels)
+    snapshot = a_snapshot(configs=[a_config(APPROVED, security=security)], namespace_labels=labels)
     (addition,) = _additions(plan(snapshot))
     assert addition.events[1].reason == Reason.TOOL_INJECTED
     assert addition.events[1].message == f"PowerTool profile-web put aperf into web-1 (container app) {words}"

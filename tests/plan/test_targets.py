@@ -13,6 +13,7 @@ from tests.builders import (
     a_container_status,
     a_pod,
     a_powertool,
+    a_request,
     at,
     merged,
     when,
@@ -41,7 +42,7 @@ def _tool(pod: Pod) -> ToolContainer:
 
 
 def _frozen(pod: Pod | None = None) -> Target:
-    (target,) = freeze(RUN, CONFIG, [pod or a_pod()], SETTINGS)
+    (target,) = freeze(a_request(RUN, CONFIG), [pod or a_pod()])
     return target
 
 
@@ -65,7 +66,7 @@ def _ended(exit_code: int, *, finished: float = 20, **more: Any) -> dict[str, An
 
 def test_targets_are_frozen_by_name_with_what_identifies_them() -> None:
     """Pod UID, container, its id and node, and the name that the tool's container will have."""
-    first, second = freeze(RUN, CONFIG, [a_pod("web-2"), a_pod("web-1")], SETTINGS)
+    first, second = freeze(a_request(RUN, CONFIG), [a_pod("web-2"), a_pod("web-1")])
     assert (first.pod, second.pod) == ("web-1", "web-2")
     assert first == Target(
         pod="web-1",
@@ -87,7 +88,7 @@ def test_a_pod_that_a_rule_refuses_is_a_refused_target() -> None:
 def test_a_pod_without_the_container_is_refused_under_the_name_that_was_asked_for() -> None:
     """The name is the user's, and there may be none at all."""
     run = a_powertool(targets={"container": "gone"})
-    (target,) = freeze(run, CONFIG, [a_pod()], SETTINGS)
+    (target,) = freeze(a_request(run, CONFIG), [a_pod()])
     assert (target.container, target.state, target.reason) == ("gone", "Refused", Reason.CONTAINER_NOT_FOUND)
     assert target.target_container_id == ""
     assert _frozen(a_pod(spec={"containers": []})).container == ""

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from toe.api.meta import API_VERSION, GROUP, VERSION
-from toe.api.powertool import PowerTool
+from toe.api.pod import Pod
+from toe.api.powertool import PowerTool, Requester
 from toe.api.powertoolconfig import PowerToolConfig
 from toe.api.settings import Settings
 from toe.api.time import parse_duration
@@ -18,8 +19,10 @@ from toe.kube.access import Access, from_kubeconfig
 from toe.kube.calls import DEADLINE
 from toe.kube.client import Client
 from toe.kube.resource import NAMESPACES, POWERTOOLCONFIGS, POWERTOOLS
+from toe.policy.access import Answers, Question
 from toe.policy.readiness import judge_config
 from toe.policy.request import JudgedConfig
+from toe.policy.rights import questions
 
 OLDEST = (1, 33)
 """The oldest Kubernetes that toe supports."""
@@ -57,6 +60,24 @@ class _Self(msgspec.Struct, frozen=True, rename="camel"):
 
 class _SelfReview(msgspec.Struct, frozen=True):
     status: _Self = _Self()
+
+
+UNKNOWN = "you"
+"""What the person is called where the cluster does not say."""
+
+
+class Asker(msgspec.Struct, frozen=True):
+    """Is the person who would ask for a run, and what the cluster says about the rights that it needs."""
+
+    user: str
+    access: Answers
+
+    def asking(self, run: PowerTool) -> PowerTool:
+        """Returns the run as admission would stamp it; one that is stamped stays."""
+        if run.spec.requester is not None:
+            return run
+        spec = msgspec.structs.replace(run.spec, requester=Requester(username=self.user))
+        return msgspec.structs.replace(run, spec=spec)
 
 
 class Cluster:
@@ -100,9 +121,9 @@ class Cluster:
         found.get("metadata", {}).pop("managedFields", None)
         return found
 
-    async def may(self, verb: str, resource: str, group: str = GROUP) -> bool | None:
-        """Asks whether the person may do something in the namespace; None when the cluster does not say."""
-        attributes = {"namespace": self.namespace, "verb": verb, "group": group, "resource": resource}
+    async def may(self, right: Question) -> bool | None:
+        """Asks whether the person has a right; None when the cluster does not say."""
+        attributes = msgspec.to_builtins(right)
         body = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
@@ -126,6 +147,13 @@ class Cluster:
         except ClusterError:
             return ""
         return msgspec.json.decode(answer, type=_SelfReview).status.user_info.username
+
+    async def asker(self, user: str, *holders: JudgedConfig, pods: tuple[Pod, ...] = ()) -> Asker:
+        """Returns the person as the requester of a run, with the answers to every right that the tool needs."""
+        asked: set[Question] = set()
+        for judged in holders if len(holders) == 1 else ():
+            asked |= questions(judged, self.namespace, pods, self.settings)
+        return Asker(user or UNKNOWN, {right: await self.may(right) for right in sorted(asked, key=str)})
 
     async def complaint(self, error: ClusterError) -> ComplaintError:
         """Explains an error; one that may come from a missing or other CRD is looked into first."""

@@ -22,7 +22,7 @@ from toe.errors import DecodeError
 from toe.plan.actions import AddEphemeralContainer, WriteStatus
 from toe.plan.container import ToolContainer
 from toe.plan.planner import plan as plan_run
-from toe.policy.chains import LINT, evaluate
+from toe.policy.chains import RUN, evaluate
 from toe.policy.tier import drops_all
 from toe.policy.verdict import Denied, Undecided
 from toe.report.text import columns, facts
@@ -115,7 +115,7 @@ async def _outlook(cluster: Cluster, raw: dict[str, Any]) -> Outlook:
     run = msgspec.structs.replace(run, metadata=meta)
     observed = await observe(cluster, run, now)
     request = observed.snapshot.request
-    match evaluate(LINT, request):
+    match evaluate(RUN, request):
         case Denied() as denied:
             errors, hints = refusals(denied, request.config)
             return Outlook(run, observed, errors=tuple(errors), hints=tuple(hints), refused=True)

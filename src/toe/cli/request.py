@@ -14,7 +14,7 @@ from toe.cli.sentences import ComplaintError
 from toe.cli.snapshot import Observed, observe
 from toe.cli.verdicts import missing, refusals
 from toe.errors import ForbiddenError
-from toe.policy.chains import LINT, evaluate
+from toe.policy.chains import RUN, evaluate
 from toe.policy.verdict import Allowed, Denied, Undecided, Unmet
 
 UNNAMED = "xxxxx"
@@ -70,7 +70,7 @@ async def judge(cluster: Cluster, run: PowerTool, *, pending: bool) -> Observed 
     except ForbiddenError:
         return None
     request = observed.snapshot.request
-    match evaluate(LINT, request):
+    match evaluate(RUN, request):
         case Denied() as denied:
             errors, hints = refusals(denied, request.config)
             raise ComplaintError(*errors, hints=hints, status=2)

@@ -40,13 +40,16 @@ async def observe(cluster: Cluster, run: PowerTool, now: datetime) -> Observed:
         runs = (await cluster.client.list(POWERTOOLS, cluster.namespace))[0]
     except ForbiddenError:
         runs, unread = [], (*unread, "which other runs there are")
+    asker = await cluster.asker(await cluster.user(), *holders, pods=matching)
     request = Request(
-        run=run,
+        run=asker.asking(run),
         configs=holders,
         tool_names=tuple(judged.config.spec.name for judged in configs),
         settings=cluster.settings,
         namespace_labels=labels,
         matching=len(matching),
+        access=asker.access,
+        now=now,
     )
     return Observed(
         snapshot=Snapshot(now=now, request=request, matching=matching, rivals=_rivals(run, runs, matching, configs)),

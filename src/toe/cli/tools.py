@@ -7,17 +7,19 @@ import msgspec
 import yaml
 
 from toe.api.codec import to_builtins
+from toe.api.meta import GROUP
 from toe.api.powertool import PowerTool
 from toe.api.powertoolconfig import PowerToolConfig, Security
 from toe.api.quantity import format_bytes
 from toe.cli.call import Call
-from toe.cli.cluster import Cluster, manifest, reach
+from toe.cli.cluster import Asker, Cluster, manifest, reach
 from toe.cli.request import as_run
 from toe.cli.sentences import ComplaintError, right
 from toe.cli.snapshot import forbidden_by_pod_security
 from toe.cli.verdicts import short
+from toe.policy.access import Question
 from toe.policy.arguments import describe
-from toe.policy.chains import LINT
+from toe.policy.chains import RUN
 from toe.policy.request import JudgedConfig, Request
 from toe.policy.tier import added, drops_all
 from toe.report.text import columns, facts
@@ -77,8 +79,12 @@ async def _show(cluster: Cluster, name: str | None, output: str) -> int:
 async def _offers(cluster: Cluster) -> list[Offer]:
     configs = await cluster.configs()
     labels = await cluster.namespace_labels()
-    may = await cluster.may("create", "powertools")
-    return [_offer(cluster, judged, configs, labels, may=may is not False) for judged in configs]
+    may = await cluster.may(Question("create", "powertools", cluster.namespace, group=GROUP))
+    user = await cluster.user()
+    return [
+        _offer(cluster, judged, configs, labels, await cluster.asker(user, judged), may=may is not False)
+        for judged in configs
+    ]
 
 
 def _offer(
@@ -86,18 +92,21 @@ def _offer(
     judged: JudgedConfig,
     configs: tuple[JudgedConfig, ...],
     labels: dict[str, str] | None,
+    asker: Asker,
     *,
     may: bool,
 ) -> Offer:
     name = judged.config.spec.name
     request = Request(
-        run=_simplest(name, cluster.namespace),
+        run=asker.asking(_simplest(name, cluster.namespace)),
         configs=tuple(other for other in configs if other.config.spec.name == name),
         settings=cluster.settings,
         namespace_labels=labels,
+        access=asker.access,
+        now=cluster.call.now(),
     )
     found = [] if may else [f"you lack the right: {right('create', 'powertools', cluster.namespace)}"]
-    found += [short(answer, judged.config) for check in LINT for answer in check(request)]
+    found += [short(answer, judged.config) for check in RUN for answer in check(request)]
     found += [why] if (why := forbidden_by_pod_security(judged, labels)) else []
     return Offer(judged, tuple(found))
 

@@ -9,7 +9,7 @@ from toe.api.powertool import SECURITY_FIELDS
 from toe.api.reasons import Reason
 from toe.policy.checks.fields_permitted import check
 
-LATER = ("requester", "budgets", "failurePolicy", "ttlSecondsAfterFinished", "schedule")
+LATER = ("budgets", "failurePolicy", "ttlSecondsAfterFinished", "schedule")
 
 
 def test_allows_a_run_of_user_fields() -> None:
