@@ -7,6 +7,7 @@ end and are killed). Each controller acts on what it saw, which may be old by th
 from typing import Any
 
 import msgspec
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -26,7 +27,8 @@ CONTROLLERS = ("one", "two")
 BOUND = SETTINGS.start_deadline + SETTINGS.start_allowance + SETTINGS.grace + OVERRUN
 """The longest that a run may take beyond its own duration: wait, start, grace, overrun."""
 
-FAULTS = st.sampled_from(["none", "none", "none", "status lost", "status answer lost", "pod lost", "pod answer lost"])
+FAULTS = st.sampled_from(["none"] * 4 + ["status lost", "status answer lost", "pod lost"])
+"""What may happen to the writes of one plan."""
 
 
 class View(Struct, frozen=True):
@@ -78,22 +80,25 @@ class Life(RuleBasedStateMachine):
         self.pods: dict[str, Raw] = {}
         self.config: PowerToolConfig | None = a_config()
         self.views: dict[str, View] = {}
-        self.decided: dict[str, tuple[str, Plan]] = {}
         self.made: dict[tuple[str, str], int] = {}
         self.sets: dict[str, set[tuple[str, str]]] = {}
         self.ends: dict[str, PowerTool] = {}
         self.codes: dict[str, int] = {}
+        self.kubelet_works, self.last_codes = False, [0]
 
     # The cluster
 
-    @initialize(pods=st.integers(1, 3))
-    def begins(self, pods: int) -> None:
-        """A run and some pods are there; both controllers saw them."""
+    @initialize(
+        pods=st.integers(1, 3), works=st.booleans(), codes=st.lists(st.sampled_from([0, 0, 0, 1, 137]), min_size=1)
+    )
+    def begins(self, pods: int, works: bool, codes: list[int]) -> None:
+        """A run and some pods are there; both controllers saw them. It is drawn now how the kubelet is in the end."""
         for name in PODS[:pods]:
             self.pods[f"uid-{name}"] = msgspec.to_builtins(a_pod(name))
         self.create("run-a")
         for who in CONTROLLERS:
             self.looks(who)
+        self.kubelet_works, self.last_codes = works, codes
 
     def create(self, name: str) -> None:
         metadata = {"name": name, "uid": f"uid-{name}", "resourceVersion": "1", "creationTimestamp": when(self.now)}
@@ -131,29 +136,33 @@ class Life(RuleBasedStateMachine):
 
     # The controllers
 
+    @rule(name=st.sampled_from(RUNS), fault=FAULTS)
+    def reconciles(self, name: str, fault: str) -> None:
+        """A controller looks, decides and acts, all in one go."""
+        if name in self.runs:
+            self.apply(plan(self.snapshot(name, self.view())), fault)
+
+    @rule(names=st.permutations(RUNS), fault=FAULTS)
+    def race(self, names: list[str], fault: str) -> None:
+        """Two controllers see the same, decide about two runs, or twice about one, and act in turn."""
+        view = self.view()
+        made = [plan(self.snapshot(name, view)) for name in (*names[:2], names[0]) if name in view.runs]
+        for one, each in zip(made, [fault, "none", "none"], strict=False):
+            self.apply(one, each)
+
     @rule(who=st.sampled_from(CONTROLLERS))
     def looks(self, who: str) -> None:
         """A controller's caches catch up."""
         self.views[who] = self.view()
 
-    @rule(who=st.sampled_from(CONTROLLERS))
-    def sees_pods_only(self, who: str) -> None:
-        """The pods are fresh, the runs are old."""
-        self.views[who] = View(runs=self.views[who].runs, pods=self.view().pods, config=self.config)
-
-    @rule(who=st.sampled_from(CONTROLLERS), name=st.sampled_from(RUNS))
-    def decides(self, who: str, name: str) -> None:
-        """A controller makes a plan out of what it saw; by the time it acts the world may be another."""
-        if name in self.views[who].runs:
-            self.decided[who] = (name, plan(self.snapshot(name, self.views[who])))
-
-    @rule(who=st.sampled_from(CONTROLLERS), fault=FAULTS)
-    def acts(self, who: str, fault: str) -> None:
-        """A controller executes its plan: statuses first, then containers; a status that fails ends it."""
-        if who in self.decided:
-            name, made = self.decided.pop(who)
-            self.apply(made, fault)
-            assert name in self.runs
+    @rule(who=st.sampled_from(CONTROLLERS), name=st.sampled_from(RUNS), fault=FAULTS, fresh_pods=st.booleans())
+    def acts_on_old_news(self, who: str, name: str, fault: str, fresh_pods: bool) -> None:
+        """A controller decides out of what it saw some time ago; perhaps its pods are newer than its runs."""
+        view = self.views[who]
+        if fresh_pods:
+            view = View(runs=view.runs, pods=self.view().pods, config=view.config)
+        if name in view.runs:
+            self.apply(plan(self.snapshot(name, view)), fault)
 
     def apply(self, made: Plan, fault: str = "none") -> None:
         """Executes a plan as the API server would let it."""
@@ -196,7 +205,7 @@ class Life(RuleBasedStateMachine):
         self.tell(uid, name, {"terminated": {"exitCode": code, "finishedAt": when(self.now)}})
 
     @precondition(lambda self: self.tools())
-    @rule(data=st.data(), state=st.sampled_from(["creating", "pull error", "running"]))
+    @rule(data=st.data(), state=st.sampled_from(["creating", "pull error", "running", "running"]))
     def starts(self, data: st.DataObject, state: str) -> None:
         """A tool is pulled, fails to be, or starts."""
         uid, name = data.draw(st.sampled_from(self.tools()))
@@ -214,28 +223,25 @@ class Life(RuleBasedStateMachine):
         uid, name = data.draw(st.sampled_from(self.tools()))
         self.end(uid, name, code)
 
-    @precondition(lambda self: self.pods)
-    @rule(data=st.data(), told_later=st.booleans())
-    def restarts_the_target(self, data: st.DataObject, told_later: bool) -> None:
+    def restart_the_target(self, uid: str, *, told: bool) -> None:
         """A target container ends and takes the tools with it; the kubelet may tell of the tools first."""
-        uid = data.draw(st.sampled_from(sorted(self.pods)))
         for name in sorted(live_tools(self.view().pods[uid])):
             self.end(uid, name, 137)
-        if not told_later:
+        if told:
             status = a_container_status("app", container_id=f"c-{self.now}")
             self.change(uid, {"status": {"containerStatuses": [status]}})
 
-    @precondition(lambda self: self.pods)
-    @rule(data=st.data(), gone=st.booleans())
-    def deletes_a_pod(self, data: st.DataObject, gone: bool) -> None:
-        """A pod begins to go, or is gone."""
-        uid = data.draw(st.sampled_from(sorted(self.pods)))
-        if gone:
-            del self.pods[uid]
-        else:
-            self.change(uid, {"metadata": {"deletionTimestamp": when(self.now)}})
+    @rule(codes=st.lists(st.sampled_from([0, 0, 0, 1, 137]), min_size=1, max_size=3))
+    def works(self, codes: list[int]) -> None:
+        """The kubelet starts what waits, and ends what runs."""
+        for number, (uid, name) in enumerate(self.tools()):
+            told = self.pods[uid]["status"].get("ephemeralContainerStatuses", ())
+            if any(status["name"] == name and "running" in status["state"] for status in told):
+                self.end(uid, name, codes[number % len(codes)])
+            else:
+                self.tell(uid, name, {"running": {"startedAt": when(self.now)}})
 
-    # People and time
+    # People, mishaps and time
 
     @rule(name=st.sampled_from(RUNS[1:]))
     def applies(self, name: str) -> None:
@@ -243,21 +249,33 @@ class Life(RuleBasedStateMachine):
         if name not in self.runs:
             self.create(name)
 
-    @rule(name=st.sampled_from(RUNS))
-    def cancels(self, name: str) -> None:
-        """Somebody cancels a run."""
-        if name in self.runs and not self.runs[name].spec.cancel:
-            run = self.runs[name]
-            spec = msgspec.structs.replace(run.spec, cancel=True)
-            metadata = msgspec.structs.replace(run.metadata, generation=2)
-            self.store(msgspec.structs.replace(run, spec=spec, metadata=metadata))
+    @rule(data=st.data(), kind=st.sampled_from(["restart", "late restart", "going", "gone", "cancel", "config"]))
+    def mishap(self, data: st.DataObject, kind: str) -> None:
+        """A target restarts, a pod goes, a run is canceled, an administrator changes the tool."""
+        match kind:
+            case "config":
+                changes = [{}, {}, {"suspended": True}, {"allowedNamespaces": ["other"]}, None]
+                change = data.draw(st.sampled_from(changes))
+                self.config = None if change is None else a_config(**change)
+            case "cancel":
+                self.cancel(data.draw(st.sampled_from(sorted(self.runs))))
+            case _ if not self.pods:
+                pass
+            case "gone":
+                del self.pods[data.draw(st.sampled_from(sorted(self.pods)))]
+            case "going":
+                uid = data.draw(st.sampled_from(sorted(self.pods)))
+                self.change(uid, {"metadata": {"deletionTimestamp": when(self.now)}})
+            case _:
+                self.restart_the_target(data.draw(st.sampled_from(sorted(self.pods))), told=kind == "restart")
 
-    @rule(config=st.sampled_from([{}, {}, {"suspended": True}, {"allowedNamespaces": ["other"]}, None]))
-    def administers(self, config: dict[str, Any] | None) -> None:
-        """The administrator suspends, narrows, deletes or restores the tool."""
-        self.config = None if config is None else a_config(**config)
+    def cancel(self, name: str) -> None:
+        run = self.runs[name]
+        spec = msgspec.structs.replace(run.spec, cancel=True)
+        metadata = msgspec.structs.replace(run.metadata, generation=2)
+        self.store(msgspec.structs.replace(run, spec=spec, metadata=metadata))
 
-    @rule(seconds=st.sampled_from([1, 3, 10, 60, 121, 300, 601]))
+    @rule(seconds=st.sampled_from([1, 1, 3, 10, 60, 121, 300]))
     def waits(self, seconds: int) -> None:
         """Time passes."""
         self.now += seconds
@@ -315,6 +333,8 @@ class Life(RuleBasedStateMachine):
             return
         began = self.now
         while unfinished := [name for name, run in self.runs.items() if not run.status.is_finished]:
+            if self.kubelet_works:
+                self.works(self.last_codes)
             moments = [moment for name in unfinished if (moment := self.settle(name)) is not None]
             if all(self.runs[name].status.is_finished for name in unfinished):
                 break
@@ -337,3 +357,4 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
+TestLife.settings = settings(max_examples=max(300, settings().max_examples))

@@ -184,30 +184,25 @@ REFERENCE = re.compile(
 )
 """The grammar as one regular expression over words that end in NUL: another way of saying the same."""
 
-likely = (
-    "-c",
-    "5",
-    "-n",
-    "--proto",
-    "tcp",
-    "udp",
-    "-f",
-    "abc",
-    "host",
-    "a/b",
-    "-c5",
-    "--",
-    "-",
-    "@f",
-    MARKER,
-    "",
-    "-x",
-)
-some_words = st.sampled_from(likely) | st.text(max_size=4)
+pieces = st.sampled_from([["-c", "5"], ["-n"], ["--proto", "tcp"], ["-f", "abc"], ["host"], ["a/b"]])
+likely = ("-c", "10", "0", "-n", "--proto", "udp", "-f", "abcd", "-c5", "--", "-", "@f", MARKER, "", "-x", "host")
+
+
+@st.composite
+def sentences(draw: st.DrawFn) -> list[str]:
+    """Draws words of the grammar, often with one of them changed: cut, longer, another, or in another place."""
+    sentence = [word for piece in draw(st.lists(pieces, max_size=4)) for word in piece]
+    if not sentence or draw(st.booleans()):
+        return sentence
+    place = draw(st.integers(0, len(sentence) - 1))
+    word = sentence[place]
+    changed = st.sampled_from([word[:-1], word + "a", word + "\n", word.upper(), f"{word}=1", f" {word}", f"@{word}"])
+    sentence[place] = draw(changed | st.sampled_from(likely) | st.text(max_size=3))
+    return sentence[place:] + sentence[:place] if draw(st.booleans()) else sentence
 
 
 @settings(max_examples=max(1000, settings().max_examples))
-@given(list_of_words=st.lists(some_words, max_size=6))
+@given(list_of_words=sentences())
 @example(list_of_words=["-c", "5", "host", "-n", "a/b"])
 @example(list_of_words=["-f", "abc\n"])
 @example(list_of_words=["host\0-n"])
