@@ -1,6 +1,8 @@
 """What the supervisor wrote about itself: it explains, it never decides."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,6 +87,12 @@ def test_every_word_of_the_supervisor_has_a_reason() -> None:
         "TargetNotFound": Reason.TARGET_PROCESS_NOT_FOUND,
         "BadEnvironment": Reason.BAD_ENVIRONMENT,
     }
+
+
+def test_the_supervisors_words_are_the_ones_it_is_built_with() -> None:
+    """runner/reasons.go lists them; Completed is no failure."""
+    source = (Path(__file__).parents[2] / "runner" / "reasons.go").read_text()
+    assert set(re.findall(r'= "([A-Za-z]+)"', source)) - {"Completed"} == set(REASONS)
 
 
 def test_text_from_a_pod_is_made_printable() -> None:
