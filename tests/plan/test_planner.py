@@ -351,11 +351,12 @@ def test_a_squatted_name_is_a_failure_even_when_the_squatter_succeeded() -> None
     assert _status(plan(a_snapshot(run, [squatter], configs=[], now=at(40)))).phase == "Completed"
 
 
-def test_a_refusal_of_the_api_server_is_final_for_its_target() -> None:
+@pytest.mark.parametrize("reason", [Reason.POD_SECURITY_FORBIDS, Reason.CLUSTER_FORBIDS, Reason.CONTAINER_INVALID])
+def test_a_refusal_of_the_api_server_is_final_for_its_target(reason: Reason) -> None:
     """The others go on."""
-    refusal = {"uid-web-1": Violation(Reason.POD_SECURITY_FORBIDS, "no")}
-    made = _progress(None, RUNNING, None, seconds=5, refusals=refusal)
-    assert next((t.state, t.reason) for t in _status(made).targets) == ("Refused", Reason.POD_SECURITY_FORBIDS)
+    made = _progress(None, RUNNING, None, seconds=5, refusals={"uid-web-1": Violation(reason, "no")})
+    first, *_ = _status(made).targets
+    assert (first.state, first.reason, first.message) == ("Refused", reason, "no")
     assert [addition.pod for addition in _additions(made)] == ["web-3"]
 
 

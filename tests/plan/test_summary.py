@@ -1,6 +1,8 @@
 """What the supervisor wrote about itself: it explains, it never decides."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,9 +73,26 @@ def test_what_is_reported_fits_the_schema() -> None:
 
 
 def test_every_word_of_the_supervisor_has_a_reason() -> None:
-    """Each is known to people by the same word or a clearer one."""
-    assert set(REASONS.values()) <= set(Reason)
-    assert REASONS["ToolNotFound"] is Reason.TOOL_BINARY_NOT_FOUND
+    """Each is known to people by the same word, or a clearer one where theirs means something else here."""
+    assert REASONS == {
+        "ToolFailed": Reason.TOOL_FAILED,
+        "GraceExceeded": Reason.GRACE_EXCEEDED,
+        "MemoryLimitExceeded": Reason.MEMORY_LIMIT_EXCEEDED,
+        "CPULimitExceeded": Reason.CPU_LIMIT_EXCEEDED,
+        "NotAfterPassed": Reason.NOT_AFTER_PASSED,
+        "Terminated": Reason.TERMINATED,
+        "ArtifactTooLarge": Reason.ARTIFACT_TOO_LARGE,
+        "ToolNotFound": Reason.TOOL_BINARY_NOT_FOUND,
+        "ToolNotExecutable": Reason.TOOL_NOT_EXECUTABLE,
+        "TargetNotFound": Reason.TARGET_PROCESS_NOT_FOUND,
+        "BadEnvironment": Reason.BAD_ENVIRONMENT,
+    }
+
+
+def test_the_supervisors_words_are_the_ones_it_is_built_with() -> None:
+    """runner/reasons.go lists them; Completed is no failure."""
+    source = (Path(__file__).parents[2] / "runner" / "reasons.go").read_text()
+    assert set(re.findall(r'= "([A-Za-z]+)"', source)) - {"Completed"} == set(REASONS)
 
 
 def test_text_from_a_pod_is_made_printable() -> None:
