@@ -17,6 +17,7 @@ from scapy.utils import RawPcapReader
 from devcluster import Cluster, DevClusterError
 from devcluster.__main__ import cluster_here
 from toe.api.crd import KINDS, custom_resource_definition
+from toe.api.fence.requester import stamp
 from tools import images
 
 TOP = Path(__file__).resolve().parents[2]
@@ -63,6 +64,7 @@ def prepare(cluster: Cluster) -> None:
         cluster.kubectl("apply", "-f", "-", stdin=namespace)
         for kind in KINDS:
             cluster.kubectl("wait", "--for=condition=Established", f"crd/{kind.lower()}s.codriverlabs.ai.toe.run")
+        cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(stamp()))
         for tool in TOOLS:
             cluster.kubectl("apply", "-f", str(TOP / "tools" / tool / "powertoolconfig.yaml"))
         command = [sys.executable, "-m", "toe.main", "controller", "--kubeconfig", str(cluster.kubeconfig)]

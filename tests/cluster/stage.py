@@ -11,12 +11,13 @@ from devcluster import Cluster
 from tests.cluster.rest import GROUP, Object, Rest, condition, configs, is_finished, pods, runs, tools_in
 from tests.cluster.toykubelet import ToyKubelet, a_pod
 from toe.api.crd import KINDS, custom_resource_definition
+from toe.api.fence.requester import stamp
 
 _numbers = count(1)
 
 
 async def install(rest: Rest) -> None:
-    """Makes the API server know PowerTools and PowerToolConfigs, as the product ships them."""
+    """Makes the API server know PowerTools and PowerToolConfigs, and stamp who asks, as the product ships them."""
     collection = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     for kind in KINDS:
         definition = custom_resource_definition(kind)
@@ -25,6 +26,22 @@ async def install(rest: Rest) -> None:
         name = custom_resource_definition(kind)["metadata"]["name"]
         await rest.until(f"{collection}/{name}", lambda crd: condition(crd, "Established") == "True")
     await rest.namespace("toe-system")
+    policies = "/apis/admissionregistration.k8s.io/v1"
+    for policy in stamp():
+        plural = {"MutatingAdmissionPolicy": "policies", "MutatingAdmissionPolicyBinding": "policybindings"}
+        place = f"{policies}/mutatingadmission{plural[policy['kind']]}/{policy['metadata']['name']}"
+        await rest.apply(place, policy)
+    await _stamped(rest)
+
+
+async def _stamped(rest: Rest) -> None:
+    """Waits until the stamp is in force: a new policy takes up to a second."""
+    async with asyncio.timeout(30):
+        while True:
+            probe = await rest.create(runs("toe-system"), a_run("stamped", "any", {"any": "yes"}), dryRun="All")
+            if probe["spec"].get("requester"):
+                return
+            await asyncio.sleep(0.1)
 
 
 def a_config(name: str, **spec: Any) -> Object:

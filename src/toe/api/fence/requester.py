@@ -1,28 +1,10 @@
 """Who asked: the stamp that the API server writes into a PowerTool, its twin that checks it, and the right to use.
 
-Today's PowerTool refuses ``spec.requester``; :class:`Requester` is the type that it will have when the stamp is
-installed. There is no exception for toe's own accounts: a stolen token must not name somebody else.
+There is no exception for toe's own accounts: a stolen token must not name somebody else.
 """
 
-from typing import Annotated
-
 from toe.api.fence.policy import NAME_PREFIX, Object, Refusal, obj, own, quoted, validating
-from toe.api.meta import GROUP, Struct
-from toe.api.schema import entries, items, text
-
-
-class Requester(Struct, frozen=True):
-    """Is the caller who created a run, as the API server authenticated it (authentication.k8s.io/v1 UserInfo)."""
-
-    username: Annotated[str, text("name of the user", most=1024, least=1)]
-    uid: Annotated[str, text("what tells users of one name apart in time", most=1024)] = ""
-    groups: Annotated[
-        tuple[Annotated[str, text("name of a group", most=1024)], ...], items("groups of the user", most=1024)
-    ] = ()
-    extra: Annotated[
-        dict[str, Annotated[tuple[Annotated[str, text("value", most=4096)], ...], items("values", most=64)]] | None,
-        entries("what else the authenticator said", most=64),
-    ] = None
+from toe.api.meta import GROUP
 
 
 def stamp() -> tuple[Object, Object]:
