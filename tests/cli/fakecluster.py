@@ -153,7 +153,7 @@ def _handler(cluster: FakeCluster) -> type[BaseHTTPRequestHandler]:
             if params.get("watch") == "true":
                 self._watch(url.path, params)
             elif params.get("follow") == "true" and ("GET", url.path) not in cluster.answers:
-                self._follow(url.path)
+                self._follow(url.path, params.get("sinceTime", ""))
             else:
                 self._answer(*cluster.handle(self.command, url.path, params, body))
 
@@ -174,11 +174,13 @@ def _handler(cluster: FakeCluster) -> type[BaseHTTPRequestHandler]:
         def _chunk(self, content: bytes) -> None:
             self.wfile.write(f"{len(content):x}\r\n".encode() + content + b"\r\n")
 
-        def _follow(self, path: str) -> None:
+        def _follow(self, path: str, since: str) -> None:
             pod = path.split("/")[-2]
             self._begin_stream()
             for number, line in enumerate(cluster.logs[pod].splitlines(), 10):
-                self._chunk(f"2026-03-01T12:00:{number:02}.000000000Z ".encode() + line + b"\n")
+                time = f"2026-03-01T12:00:{number:02}.000000000Z"
+                if time >= since:
+                    self._chunk(f"{time} ".encode() + line + b"\n")
             self._chunk(b"")
 
         def _watch(self, path: str, params: dict[str, str]) -> None:

@@ -9,6 +9,12 @@ from tests.report.test_frames import framed
 LOG = b"\n".join([b"one", b"", b"#toe-text #toe-x", *framed({"a": b"1" * 5000}), b"two", b""])
 
 
+def _ended(cluster: FakeCluster, pod: str) -> None:
+    """Lets the kubelet report that the tool in a pod has ended."""
+    status = {"name": "toe-py-spy-0123456789", "state": {"terminated": {"exitCode": 0}}}
+    cluster.status(f"{PODS}/{pod}", ephemeralContainerStatuses=[status])
+
+
 def test_frames_are_left_out(cluster: FakeCluster, person: Person) -> None:
     """Blank lines and a tool's own lines that look like frames are not."""
     a_run(cluster, "k7", a_target("shop-1"))
@@ -60,6 +66,7 @@ def test_following_waits_for_a_tool_to_start(cluster: FakeCluster, person: Perso
     def start() -> None:
         cluster.logs["shop-1"] = b"at last\n"
         del cluster.answers["GET", path]
+        _ended(cluster, "shop-1")
 
     threading.Timer(0.5, start).start()
     assert person("logs", "k7", "-f") == (0, "at last\n", "")
@@ -77,6 +84,7 @@ def test_following_waits_for_the_targets_to_be_chosen(cluster: FakeCluster, pers
     """A run that waits for its pods is waited for."""
     path = a_run(cluster, "k7", phase="Pending")
     cluster.logs["shop-1"] = b"one\n"
+    _ended(cluster, "shop-1")
     threading.Timer(0.3, lambda: cluster.status(path, targets=[a_target("shop-1", state="Running")])).start()
     assert person("logs", "k7", "-f") == (0, "one\n", "k7 has not begun; waiting\n")
 

@@ -18,6 +18,12 @@ def test_the_tools_container_is_asked_for_not_the_targets(cluster: FakeCluster, 
     assert asked == [
         {"container": "toe-py-spy-0123456789", "limitBytes": "268435456"},
         {"container": "toe-py-spy-0123456789", "follow": "true", "timestamps": "true"},
+        {
+            "container": "toe-py-spy-0123456789",
+            "follow": "true",
+            "timestamps": "true",
+            "sinceTime": "2026-03-01T12:00:10.000000000Z",
+        },
     ]
 
 

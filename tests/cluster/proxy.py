@@ -36,7 +36,8 @@ class Fault:
     ``stall``: executed, then silent for ever after ``after`` bytes. ``delay``: executed ``seconds`` late.
     ``duplicate``: each line of the answer comes twice. ``tear``: the answer comes in chunks of ``after`` bytes.
     ``expire``: a watch gets an ERROR 410 after ``after`` lines. ``rewind``: a watch is asked for from version 1, which
-    the API server itself refuses as too old. ``old``: a server that does not know WatchList.
+    the API server answers with its whole story once more, or with 410 when it no longer has it. ``old``: a server that
+    does not know WatchList.
     """
 
     kind: Literal["pass", "refuse", "lose", "cut", "stall", "delay", "duplicate", "tear", "expire", "rewind", "old"] = (
@@ -74,7 +75,6 @@ class Proxy:
     received: list[Seen] = field(default_factory=list)
     forwarded: list[Seen] = field(default_factory=list)
     met: list[str] = field(default_factory=list)
-    _open: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
     def access(self) -> Access:

@@ -7,7 +7,7 @@ import random
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -197,7 +197,7 @@ FAULTS: dict[str, Callable[[], Plan]] = {
     "silent after a while": lambda: on_watches(Fault("stall", after=1000)),
     "410 in the stream": lambda: on_watches(Fault("expire", after=3)),
     "410 as a status": lambda: on_watches(Fault("refuse", code=410), every=2),
-    "410 of the API server itself": lambda: on_watches(Fault("rewind")),
+    "watches from long ago": lambda: on_watches(Fault("rewind")),
     "429 with Retry-After": lambda: on_watches(Fault("refuse", code=429, retry_after=1), every=2),
     "503": lambda: on_watches(Fault("refuse", code=503), every=2),
     "an old server with faults": lambda: lists_with_faults(),
@@ -205,7 +205,7 @@ FAULTS: dict[str, Callable[[], Plan]] = {
 }
 
 
-HOPELESS = ("watches always refused", "410 of the API server itself")
+HOPELESS = ("watches always refused", "watches from long ago")
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -410,9 +410,9 @@ async def test_labels_select_on_both_sides(direct: Client, namespace: str) -> No
 
 
 async def test_a_restarted_api_server_is_followed(
-    control_plane: Cluster, access: Access, direct: Client, namespace: str
+    control_plane: Cluster, access: Access, direct: Client, proxy: Proxy, namespace: str
 ) -> None:
-    """An API server that is killed and comes back is followed on, without a program restart."""
+    """An API server that is killed and comes back is followed on, and so is its own 410 to what it no longer has."""
     async with Client(access, deadline=5) as client, watching(client, namespace, pace=QUICK) as witness:
         await witness.cache.synced()
         await direct.create(CONFIGMAPS, namespace, {"metadata": {"name": "before"}})
@@ -428,6 +428,29 @@ async def test_a_restarted_api_server_is_followed(
                 await asyncio.sleep(0.2)
         await witness.equals(direct, namespace, within=20)
         assert any(isinstance(error, UnavailableError) for error in witness.errors)
+        assert await is_expired(direct, namespace, version=1)
+    proxy.plan = on_watches(Fault("rewind"))
+    async with Client(proxy.access) as client, watching(client, namespace) as witness:
+        await witness.cache.synced()
+        await asyncio.sleep(QUICK.watch + 0.5)
+        with proxy.healed():
+            await direct.create(CONFIGMAPS, namespace, {"metadata": {"name": "later"}})
+            await witness.equals(direct, namespace)
+        assert witness.cache.relists > 1
+        assert witness.errors == []
+
+
+async def is_expired(client: Client, namespace: str, *, version: int) -> bool:
+    """Asks the API server itself for a watch from ``version`` and tells whether that was too long ago."""
+    async with (
+        asyncio.timeout(10),
+        aclosing(client.stream(CONFIGMAPS.path(namespace), {"watch": True, "resourceVersion": version})) as lines,
+    ):
+        try:
+            event = json.loads(await anext(lines))
+        except ExpiredError:
+            return True
+    return bool(event["type"] == "ERROR" and event["object"]["code"] == 410)
 
 
 async def test_preconditions_are_kept(direct: Client, namespace: str) -> None:
@@ -482,16 +505,6 @@ async def test_an_ephemeral_container_is_added_by_a_patch(direct: Client, namesp
     assert [item.name for item in changed.spec.ephemeral_containers] == ["toe-x"]
     with pytest.raises(ConflictError):
         await direct.patch(PODS, namespace, "p", body, kind="strategic", subresource="ephemeralcontainers")
-
-
-async def test_a_watch_from_long_ago_is_expired(direct: Client, namespace: str) -> None:
-    """The real API server's answer to a version that is too old is understood as ExpiredError or leads to a relist."""
-    with suppress(ExpiredError):
-        async for line in direct.stream(CONFIGMAPS.path(namespace), {"watch": True, "resourceVersion": 1}):
-            event = json.loads(line)
-            assert event["type"] == "ERROR"
-            assert event["object"]["code"] == 410
-            return
 
 
 async def test_a_service_account_is_who_it_says(direct: Client, access: Access, namespace: str, tmp_path: Path) -> None:

@@ -165,6 +165,18 @@ async def test_a_delay_ends_while_workers_wait() -> None:
     assert await asyncio.wait_for(queue.get(), 1) == "late"
 
 
+async def test_keys_that_ripen_together_wake_as_many_workers() -> None:
+    """Two delays that end at once are worked on by two waiting workers at once, not one after the other."""
+    now = 0.0
+    queue: WorkQueue[str] = WorkQueue(clock=lambda: now)
+    workers = [asyncio.create_task(queue.get()) for _ in range(2)]
+    await asyncio.sleep(0)
+    queue.add_after("a", 0.01)
+    queue.add_after("b", 0.01)
+    now = 1.0
+    assert sorted(await asyncio.wait_for(asyncio.gather(*workers), 5)) == ["a", "b"]  # type: ignore[type-var]
+
+
 async def test_a_fresh_add_cancels_a_delay() -> None:
     """What just happened is worked on now and not a second time when the old delay would have ended."""
     now = 0.0

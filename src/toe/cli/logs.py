@@ -11,6 +11,7 @@ from toe.cli.cluster import Cluster, reach
 from toe.cli.sentences import ComplaintError, explain, no_log
 from toe.cli.watching import versions
 from toe.errors import ClusterError, ForbiddenError, InvalidError, NotFoundError, UnavailableError
+from toe.kube.resource import PODS
 from toe.report.frames import FrameReader
 from toe.report.run import sentence
 
@@ -84,29 +85,36 @@ class _Reader:
         return True
 
     async def follow(self) -> bool:
-        """Prints lines as they come until the tool ends; waits for one that has not started."""
+        """Prints lines as they come until the tool ends; waits for one that has not started.
+
+        A stream that ends is no proof: the way to the node may have been cut. So it is asked again, until the tool is
+        known to have ended before the question and the answer holds nothing new.
+        """
         if self._target.state == "Refused":
             return self._miss(self._why_not())
+        over = self._target.state in ENDED
         while True:
             try:
-                await self._stream()
-                return True
+                if not await self._stream() and over:
+                    return True
             except UnavailableError:
-                await asyncio.sleep(PAUSE)
+                pass
             except (InvalidError, NotFoundError) as error:
-                if not await self._may_still_start():
-                    return self._refused(error)
-                await asyncio.sleep(PAUSE)
+                if over or await self._is_over():
+                    return bool(self._last) or self._refused(error)
             except ClusterError as error:
                 return self._refused(error)
+            if not over:
+                over = await self._is_over()
+                await asyncio.sleep(0 if over else PAUSE)
 
-    async def _stream(self) -> None:
-        """Prints one stream; after a cut it goes on where the last one ended, without saying a line twice.
+    async def _stream(self) -> int:
+        """Prints one stream from where the last one ended, without saying a line twice; counts the new lines.
 
         The kubelet counts ``sinceTime`` in whole seconds and writes times of one width, so text order is time order.
         """
         namespace, client = self._run.metadata.namespace, self._cluster.client
-        since, seen = self._last, self._seen
+        since, seen, new = self._last, self._seen, 0
         source = tool_logs.followed(client, namespace, self._target, since)
         async with contextlib.aclosing(source) as lines:
             async for time, text in lines:
@@ -115,16 +123,33 @@ class _Reader:
                 if time != self._last:
                     self._last, self._seen = time, set()
                 self._seen.add(text)
+                new += 1
                 self._print(text)
                 self._screen.flush()
+        return new
 
-    async def _may_still_start(self) -> bool:
-        """Tells whether waiting makes sense: neither run nor target is over."""
-        run = await self._cluster.run(self._run.metadata.name)
-        if run.status.is_finished:
+    async def _is_over(self) -> bool:
+        """Tells whether nothing more can come: the kubelet says so, or the run or its target has ended."""
+        target, meta = self._target, self._run.metadata
+        try:
+            if await self._has_ended_in_pod():
+                return True
+            run = await self._cluster.run(meta.name)
+        except UnavailableError:
             return False
-        own = [target for target in run.status.targets if target.pod_uid == self._target.pod_uid]
-        return any(target.state not in ENDED for target in own)
+        except NotFoundError:
+            return True
+        own = [other for other in run.status.targets if other.pod_uid == target.pod_uid]
+        return run.status.is_finished or all(other.state in ENDED for other in own)
+
+    async def _has_ended_in_pod(self) -> bool:
+        try:
+            pod = await self._cluster.client.get(PODS, self._run.metadata.namespace, self._target.pod)
+        except ForbiddenError:
+            return False
+        statuses = pod.status.ephemeral_container_statuses
+        own = [status for status in statuses if status.name == self._target.tool_container]
+        return pod.metadata.uid != self._target.pod_uid or any(s.state and s.state.terminated for s in own)
 
     def _print(self, line: bytes) -> None:
         shown = self._frames.feed(line)

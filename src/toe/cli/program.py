@@ -3,7 +3,6 @@
 Exit status: 0 all went well, 1 it failed, 2 refused or wrong usage, 3 a part failed, 130 cancelled.
 """
 
-import importlib.metadata
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -139,6 +138,8 @@ def _switch(word: str) -> str:
 
 def _version(value: bool) -> None:
     if value:
+        import importlib.metadata
+
         print(f"toe {importlib.metadata.version('toe')}")
         raise typer.Exit()
 
