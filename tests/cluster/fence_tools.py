@@ -251,23 +251,7 @@ def _programs(base: Raw, tool: CatalogTool) -> Iterator[Mutant]:
     args, fixed = base.get("args") or [], len(tool.fixed_args)
     for word in ("--user-args--", "$(TOE_RUN)", "a$b", "$$$"):
         yield Mutant(f"args: {word}", _with(base, args=[*args, word]), "fence")
-    hostile = [
-        "-z",
-        "--c=5",
-        "-c5",
-        "--",
-        "@file",
-        "",
-        "a b",
-        "é",
-        "a\nb",
-        "x\0",
-        "-Z",
-        "root;id",
-        "`id`",
-        "-w",
-        "..\\",
-    ]
+    hostile = ["-z", "--c=5", "-c5", "--", "@file", "", "a b", "é", "a\nb", "x\0", "-Z", "root;id", "`id`", "-w", "..\\"]
     for word in hostile:
         layer = "open" if tool.args and tool.args.any else "fence"
         yield Mutant(f"args: {word!r}", _with(base, args=[*args, word]), layer)
@@ -334,9 +318,7 @@ def _securities(base: Raw, tool: CatalogTool) -> Iterator[Mutant]:
     for kind in ("RuntimeDefault", "Unconfined"):
         if tool.privileged or kind != tool.seccomp_profile:
             profile = {"type": kind}
-            yield Mutant(
-                f"seccomp: {kind}", _inside(base, key, lambda s, p=profile: s.update(seccompProfile=p)), "fence"
-            )  # type: ignore[misc]
+            yield Mutant(f"seccomp: {kind}", _inside(base, key, lambda s, p=profile: s.update(seccompProfile=p)), "fence")  # type: ignore[misc]
     local = {"type": "Localhost", "localhostProfile": "x.json"}
     yield Mutant("seccomp: Localhost", _inside(base, key, lambda s: s.update(seccompProfile=local)), "fence")
     if "seccompProfile" in stated:
@@ -393,11 +375,7 @@ def _mounts(base: Raw) -> Iterator[Mutant]:
     yield mounts("twice", "fence", good, {"name": "claim", "mountPath": "/again"})
     yield mounts("readOnly", "fence", good | {"readOnly": True})
     yield mounts("propagation", "fence", good | {"mountPropagation": "HostToContainer"})
-    yield mounts(
-        "both ways",
-        "fence" if base["securityContext"]["privileged"] else "api",
-        good | {"mountPropagation": "Bidirectional"},
-    )
+    yield mounts("both ways", "fence" if base["securityContext"]["privileged"] else "api", good | {"mountPropagation": "Bidirectional"})
     yield mounts("subPath", "api", good | {"subPath": "x"})
     yield mounts("subPathExpr", "api", good | {"subPathExpr": "$(TOE_RUN)"})
     yield mounts("no such volume", "api", {"name": "nothing", "mountPath": "/results"})

@@ -26,9 +26,9 @@ from toe.api.crd import custom_resource_definition, schema_of
 from toe.api.fence.accounts import POD_NAME
 from toe.api.fence.objects import fence, parameter
 from toe.api.fence.policy import Profile
-from toe.api.fence.requester import stamp
+from toe.api.fence.requester import Requester, stamp
 from toe.api.meta import API_VERSION, GROUP, Struct
-from toe.api.powertool import PowerToolStatus, Requester
+from toe.api.powertool import PowerToolStatus
 from toe.api.settings import Settings
 
 Raw = dict[str, Any]

@@ -135,9 +135,7 @@ def _complaint(mutant: Mutant, answer: Answer, accepted: Raw, live: Raw) -> str:
         return ""  # server-side apply refuses what the other ways drop or let through to the fence
     match mutant.layer:
         case "fence":
-            model = broken(
-                TOOLS, as_sent(mutant.container), live, "fence-open", {"toe.run/allow-privileged-tools": "true"}
-            )
+            model = broken(TOOLS, as_sent(mutant.container), live, "fence-open", {"toe.run/allow-privileged-tools": "true"})
             return "" if answer.policy == "catalog" and model else f"{answer}, the model says {model}"
         case "api":
             is_theirs = answer.status in (400, 404, 422) and not answer.policy
@@ -190,12 +188,7 @@ def test_where_the_kubelet_reports_no_user_the_pod_says_it_or_nobody(fenced: Fen
         for uid, gid in [(7, 8), (9, 8), (9, 0), (0, 0), (1000, 1001)]:
             base["securityContext"] |= {"runAsUser": uid, "runAsGroup": gid, "runAsNonRoot": uid != 0}
             answer = inject(fenced, [base], name=name)
-            assert answer.is_accepted if (uid, gid) == expected else answer.policy == "catalog", (
-                name,
-                uid,
-                gid,
-                answer,
-            )
+            assert answer.is_accepted if (uid, gid) == expected else answer.policy == "catalog", (name, uid, gid, answer)
 
 
 @pytest.mark.parametrize("kind", ["strategic", "merge", "apply", "put"])
@@ -226,10 +219,7 @@ def test_a_tool_stays_in_its_namespaces(fenced: Fenced) -> None:
     """Listed namespaces only; a privileged tool also needs the label that the platform sets."""
     live = live_pod(fenced, "fence-plain")
     assert inject(fenced, [rendered("peek", live)], place="fence-plain").is_accepted
-    assert (
-        "is allowed in the namespaces fence-open,"
-        in inject(fenced, [rendered("careful", live)], place="fence-plain").message
-    )
+    assert "is allowed in the namespaces fence-open," in inject(fenced, [rendered("careful", live)], place="fence-plain").message
     answer = inject(fenced, [rendered("deep", live)], place="fence-plain")
     assert answer.policy == "catalog"
     assert "toe.run/allow-privileged-tools=true" in answer.message
@@ -329,9 +319,7 @@ def test_the_audit_log_says_which_run_and_tool_it_was(fenced: Fenced) -> None:
     def is_told() -> bool:
         lines = fenced.cluster.audit_log.read_text().splitlines()
         return any(
-            wanted in line
-            and '"toe-fence-catalog/tier":"High"' in line
-            and '"toe-fence-catalog/run":"profile-web"' in line
+            wanted in line and '"toe-fence-catalog/tier":"High"' in line and '"toe-fence-catalog/run":"profile-web"' in line
             for line in lines
             if "/pods/told/" in line
         )

@@ -44,9 +44,7 @@ OPERATOR_VARIABLES = (
 )
 """The variables whose values a run contributes to: the fence knows their names only."""
 
-_REPOSITORY = re.compile(
-    r"(?:[A-Za-z0-9.:\[\]-]+/)?[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
-)
+_REPOSITORY = re.compile(r"(?:[A-Za-z0-9.:\[\]-]+/)?[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
 
 
 def compile_catalog(configs: Iterable[JudgedConfig]) -> PowerToolCatalogSpec:

@@ -5,6 +5,7 @@ There is no exception for toe's own accounts: a stolen token must not name someb
 
 from toe.api.fence.policy import NAME_PREFIX, Object, Refusal, obj, own, quoted, validating
 from toe.api.meta import GROUP
+from toe.api.powertool import Requester as Requester
 
 
 def stamp() -> tuple[Object, Object]:
