@@ -1,0 +1,3 @@
+module toe.run/tests/probe
+
+go 1.26
