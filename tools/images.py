@@ -169,9 +169,9 @@ class Workshop:
         self._buildah("bud", *fixed, *given, f"--tag={image}", f"--file={dockerfile}", str(context))
 
     def _buildah(self, command: str, *arguments: str) -> str:
-        """buildah with a store of its own, so that nothing of this machine's containers is touched."""
+        """buildah with a store of its own, so that nothing of this machine's containers is touched, and no mount stays."""
         store = (f"--root={self.place / 'store'}", f"--runroot={self.place / 'run'}")
-        return _run("buildah", *store, command, *arguments)
+        return _run("unshare", "--mount", "buildah", *store, command, *arguments)
 
 
 def compile_runner(target: Path, cache: Path, report: Report) -> None:
