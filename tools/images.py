@@ -169,7 +169,7 @@ class Workshop:
         self._buildah("bud", *fixed, *given, f"--tag={image}", f"--file={dockerfile}", str(context))
 
     def _buildah(self, command: str, *arguments: str) -> str:
-        """buildah with a store of its own, so that nothing of this machine's containers is touched, and no mount stays."""
+        """buildah with its own store and mounts: nothing of this machine's containers is touched and no mount stays."""
         store = (f"--root={self.place / 'store'}", f"--runroot={self.place / 'run'}")
         return _run("unshare", "--mount", "buildah", *store, command, *arguments)
 
