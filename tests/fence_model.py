@@ -41,7 +41,9 @@ def as_sent(container: Raw) -> Raw:
     return {"imagePullPolicy": default, **termination, "resources": {}} | container
 
 
-def broken(tools: Mapping[str, CatalogTool], new: Raw, pod: Raw, namespace: str, labels: Mapping[str, str]) -> list[str]:
+def broken(
+    tools: Mapping[str, CatalogTool], new: Raw, pod: Raw, namespace: str, labels: Mapping[str, str]
+) -> list[str]:
     """Lists the rules that a new container breaks; ``pod`` is the pod before it, ``labels`` are the namespace's."""
     form = FORM.fullmatch(new["name"])
     tool = tools.get(form[1]) if form else None

@@ -8,7 +8,19 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from tests.builders import NOW, a_config, a_powertool, judged
-from tests.cluster.fenced import SETTINGS, Raw
+from tests.cluster.fenced import (
+    APPLY,
+    CONTROLLER,
+    JSON,
+    MERGE,
+    PATCH,
+    SETTINGS,
+    STRATEGIC,
+    Answer,
+    Caller,
+    Fenced,
+    Raw,
+)
 from toe.api.pod import Pod
 from toe.api.powertoolcatalog import CatalogClaim, CatalogTool
 from toe.plan.catalog import compile_catalog
@@ -16,7 +28,7 @@ from toe.plan.container import render
 from toe.policy.capabilities import BY_NAME
 
 Layer = Literal["fence", "api", "dropped", "open"]
-"""Who stops a change: the catalog's policy, the API's own validation, nobody because the API drops it, nobody at all."""
+"""Who stops a change: the catalog's policy, the API's validation, nobody as the API drops it, nobody at all."""
 
 DIGEST = "registry.example/toe/{}@sha256:" + "0123456789abcdef" * 4
 
@@ -122,7 +134,11 @@ def pod_status(**users: tuple[int, int]) -> Raw:
     known = {"app": (1000, 1001), "vault": (1000, 1001), "rooted": (0, 0)} | users
     told = [
         {
-            **{"name": name, "image": "shop:1", "imageID": "x", "ready": True, "restartCount": 0},
+            "name": name,
+            "image": "shop:1",
+            "imageID": "x",
+            "ready": True,
+            "restartCount": 0,
             "state": {"running": {"startedAt": "2026-03-01T11:00:00Z"}},
             "user": {"linux": {"uid": uid, "gid": gid}},
         }
@@ -146,6 +162,66 @@ def rendered(tool: str, live: Raw, *, container: str = "app", args: list[str] | 
         raw["env"].append({"name": "TOE_COLLECTOR", "value": TOOLS["keep"].collector})
         raw["volumeMounts"] = [{"name": "claim", "mountPath": "/results"}]
     return raw
+
+
+KINDS = ("strategic", "merge", "json", "apply", "put")
+"""The ways to add an ephemeral container."""
+
+
+def make_pod(fenced: Fenced, place: str, name: str, users: dict[str, Any] | None = None, **spec: Any) -> None:
+    """Makes a running pod."""
+    live = pod(name, **spec)
+    live["metadata"]["namespace"] = place
+    fenced.server.make(live)
+    path = f"/api/v1/namespaces/{place}/pods/{name}/status"
+    answer = fenced.server.send("PATCH", path, pod_status(**(users or {})), STRATEGIC)
+    assert answer.is_accepted, answer
+
+
+def live_pod(fenced: Fenced, place: str = "fence-open", name: str = "web") -> Raw:
+    """Returns the pod as it is now."""
+    return fenced.server.send("GET", f"/api/v1/namespaces/{place}/pods/{name}").body
+
+
+def inject(
+    fenced: Fenced,
+    containers: list[Raw],
+    *,
+    place: str = "fence-open",
+    name: str = "web",
+    kind: str = "strategic",
+    live: Raw | None = None,
+    by: Caller = CONTROLLER,
+    dry: bool = True,
+    **more: Any,
+) -> Answer:
+    """Adds containers to a pod, in one of five ways; ``more`` is merged into the request beside them."""
+    path = f"/api/v1/namespaces/{place}/pods/{name}/ephemeralcontainers"
+    # An applier that no longer sends what it applied before removes it: each container has a manager of its own.
+    path += f"?fieldManager={containers[0].get('name', 'toe') if containers else 'toe'}"[:128]
+    path += "&dryRun=All" if dry else ""
+    live = live or {}
+    before = live.get("spec", {}).get("ephemeralContainers") or []
+    spec = more.pop("spec", {}) | {"ephemeralContainers": containers}
+    match kind:
+        case "strategic":
+            return fenced.server.send("PATCH", path, {"spec": spec, **more}, STRATEGIC, by=by)
+        case "merge":
+            whole = spec | {"ephemeralContainers": [*before, *containers]}
+            return fenced.server.send("PATCH", path, {"spec": whole, **more}, MERGE, by=by)
+        case "json":
+            listed = [{"op": "add", "path": "/spec/ephemeralContainers/-", "value": c} for c in containers]
+            start = [] if before else [{"op": "add", "path": "/spec/ephemeralContainers", "value": []}]
+            return fenced.server.send("PATCH", path, [*start, *listed], PATCH, by=by)
+        case "apply":
+            body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec, **more}
+            return fenced.server.send("PATCH", path + "&force=true", body, APPLY, by=by)
+        case _:
+            whole = copy.deepcopy(live)
+            whole["spec"]["ephemeralContainers"] = [*before, *containers]
+            for key, value in more.items():
+                whole[key] = whole.get(key, {}) | value
+            return fenced.server.send("PUT", path, whole, JSON, by=by)
 
 
 class Mutant(NamedTuple):
@@ -251,7 +327,23 @@ def _programs(base: Raw, tool: CatalogTool) -> Iterator[Mutant]:
     args, fixed = base.get("args") or [], len(tool.fixed_args)
     for word in ("--user-args--", "$(TOE_RUN)", "a$b", "$$$"):
         yield Mutant(f"args: {word}", _with(base, args=[*args, word]), "fence")
-    hostile = ["-z", "--c=5", "-c5", "--", "@file", "", "a b", "é", "a\nb", "x\0", "-Z", "root;id", "`id`", "-w", "..\\"]
+    hostile = [
+        "-z",
+        "--c=5",
+        "-c5",
+        "--",
+        "@file",
+        "",
+        "a b",
+        "é",
+        "a\nb",
+        "x\0",
+        "-Z",
+        "root;id",
+        "`id`",
+        "-w",
+        "..\\",
+    ]
     for word in hostile:
         layer = "open" if tool.args and tool.args.any else "fence"
         yield Mutant(f"args: {word!r}", _with(base, args=[*args, word]), layer)
@@ -318,7 +410,9 @@ def _securities(base: Raw, tool: CatalogTool) -> Iterator[Mutant]:
     for kind in ("RuntimeDefault", "Unconfined"):
         if tool.privileged or kind != tool.seccomp_profile:
             profile = {"type": kind}
-            yield Mutant(f"seccomp: {kind}", _inside(base, key, lambda s, p=profile: s.update(seccompProfile=p)), "fence")  # type: ignore[misc]
+            yield Mutant(
+                f"seccomp: {kind}", _inside(base, key, lambda s, p=profile: s.update(seccompProfile=p)), "fence"
+            )  # type: ignore[misc]
     local = {"type": "Localhost", "localhostProfile": "x.json"}
     yield Mutant("seccomp: Localhost", _inside(base, key, lambda s: s.update(seccompProfile=local)), "fence")
     if "seccompProfile" in stated:
@@ -375,7 +469,11 @@ def _mounts(base: Raw) -> Iterator[Mutant]:
     yield mounts("twice", "fence", good, {"name": "claim", "mountPath": "/again"})
     yield mounts("readOnly", "fence", good | {"readOnly": True})
     yield mounts("propagation", "fence", good | {"mountPropagation": "HostToContainer"})
-    yield mounts("both ways", "fence" if base["securityContext"]["privileged"] else "api", good | {"mountPropagation": "Bidirectional"})
+    yield mounts(
+        "both ways",
+        "fence" if base["securityContext"]["privileged"] else "api",
+        good | {"mountPropagation": "Bidirectional"},
+    )
     yield mounts("subPath", "api", good | {"subPath": "x"})
     yield mounts("subPathExpr", "api", good | {"subPathExpr": "$(TOE_RUN)"})
     yield mounts("no such volume", "api", {"name": "nothing", "mountPath": "/results"})

@@ -86,7 +86,7 @@ class Answer(NamedTuple):
     @property
     def policy(self) -> str:
         """Is the name of the policy of the fence that refused, without its prefix; empty when none did."""
-        before, found, rest = self.message.partition("ValidatingAdmissionPolicy 'toe-fence-")
+        _, found, rest = self.message.partition("ValidatingAdmissionPolicy 'toe-fence-")
         is_ours = found and self.status == 403 and "denied request: toe fence: " in rest
         return rest.partition("'")[0] if is_ours else ""
 
@@ -257,6 +257,7 @@ class Fenced:
         self.cluster = cluster
         self.server = Server(cluster.kubeconfig)
         self.stamp = stamp() if stamped else ()
+        self.is_newest = True
         self.objects = (*fence(SETTINGS, profile, stamped=stamped), *self.stamp)
         self._catalog = catalog
 
@@ -302,7 +303,7 @@ class Fenced:
 
 @contextmanager
 def fenced_clusters(request: pytest.FixtureRequest, catalog: Raw, **more: Any) -> Iterator[Fenced]:
-    """Puts the fence up, on the session's control plane or (parameter ``oldest``) on one of its own, and takes it down."""
+    """Puts the fence up, on the session's control plane or (parameter ``oldest``) on its own, and takes it down."""
     if getattr(request, "param", "newest") == "newest":
         found = Fenced(request.getfixturevalue("control_plane"), catalog, **more)
         try:
@@ -313,6 +314,7 @@ def fenced_clusters(request: pytest.FixtureRequest, catalog: Raw, **more: Any) -
         return
     with Cluster(f"toe-test-{os.getpid()}", node=False, emulated_version=OLDEST, report=lambda _: None) as cluster:
         found = Fenced(cluster, catalog, **more)
+        found.is_newest = False
         found.up()
         yield found
         found.server.close()

@@ -18,6 +18,7 @@ PLURAL = "powertoolcatalogs"
 NAME = "catalog"
 """The one object that the fence reads, by name: a selector would accept what matches no object at all."""
 MAX_TOOLS = 256
+MAX_PATTERN = 32768
 
 Identity = Literal["Root", "NonRoot", "Target", "Fixed"]
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
@@ -40,7 +41,7 @@ class CatalogArguments(Struct, frozen=True):
         tuple[Annotated[str, text("a flag as one whole word", most=64)], ...],
         items("flags that may be given", most=64, kind="set"),
     ] = ()
-    pattern: Annotated[str, text("RE2 pattern of every other word; empty: none is accepted", most=32768)] = ""
+    pattern: Annotated[str, text("RE2 pattern of every other word; empty: none is accepted", most=MAX_PATTERN)] = ""
 
 
 class CatalogClaim(Struct, frozen=True):

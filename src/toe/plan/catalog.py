@@ -12,6 +12,7 @@ import re2
 
 from toe.api.meta import LabelSelector, LabelSelectorRequirement
 from toe.api.powertoolcatalog import (
+    MAX_PATTERN,
     CatalogArguments,
     CatalogClaim,
     CatalogEnv,
@@ -44,14 +45,16 @@ OPERATOR_VARIABLES = (
 )
 """The variables whose values a run contributes to: the fence knows their names only."""
 
-_REPOSITORY = re.compile(r"(?:[A-Za-z0-9.:\[\]-]+/)?[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
+_REPOSITORY = re.compile(
+    r"(?:[A-Za-z0-9.:\[\]-]+/)?[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
+)
 
 
 def compile_catalog(configs: Iterable[JudgedConfig]) -> PowerToolCatalogSpec:
     """Returns the catalog of all configs of the system namespace, sorted by name; equal configs give equal catalogs.
 
     Configs elsewhere neither count nor make a name ambiguous; every config of the system namespace does the latter,
-    whatever is wrong with it.
+    whatever is wrong with it. A tool whose arguments are more than the catalog can hold is left out.
     """
     here = [judged for judged in configs if not _is_elsewhere(judged)]
     holders = Counter(judged.config.spec.name for judged in here)
@@ -60,7 +63,8 @@ def compile_catalog(configs: Iterable[JudgedConfig]) -> PowerToolCatalogSpec:
         for judged in here
         if judged.readiness.is_ready and not judged.config.spec.suspended and holders[judged.config.spec.name] == 1
     ]
-    return PowerToolCatalogSpec(tools=tuple(sorted(tools, key=lambda tool: tool.name)))
+    fitting = [tool for tool in tools if tool.args is None or len(tool.args.pattern) <= MAX_PATTERN]
+    return PowerToolCatalogSpec(tools=tuple(sorted(fitting, key=lambda tool: tool.name)))
 
 
 def default_pull_policy(image: str) -> PullPolicy:

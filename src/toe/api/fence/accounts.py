@@ -128,7 +128,8 @@ def writers(settings: Settings) -> tuple[Object, Object]:
         [own(_STATUS, "UPDATE"), own((*_CATALOG, "powertoolconfigs"), *_EVERY_WRITE)],
         [
             Refusal(
-                f"{resource} == {quoted(PLURAL)} || request.subResource != 'status' || {user} == {controller}",
+                f"{resource} == {quoted(PLURAL)} || request.?subResource.orValue('') != 'status' "
+                f"|| {user} == {controller}",
                 f"status is written by {CONTROLLER} only",
             ),
             Refusal(
@@ -137,7 +138,7 @@ def writers(settings: Settings) -> tuple[Object, Object]:
                 f"of toe's accounts only {WEBHOOK} writes the catalog",
             ),
             Refusal(
-                f"{resource} != 'powertoolconfigs' || request.subResource == 'status' "
+                f"{resource} != 'powertoolconfigs' || request.?subResource.orValue('') == 'status' "
                 f"|| !{user}.startsWith({quoted(accounts(settings))})",
                 "toe's accounts never write a PowerToolConfig: that is the administrator's",
             ),

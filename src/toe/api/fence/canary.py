@@ -25,7 +25,7 @@ class Canary(Struct, frozen=True):
     """The policy that must be the one to refuse."""
 
     def is_refused(self, status: int, message: str) -> bool:
-        """Tells whether an answer is the refusal that was wanted; any other answer, 403 of others too, proves nothing."""
+        """Tells whether an answer is the refusal that was wanted; another one, a 403 of others too, proves nothing."""
         return status == 403 and f"'{self.policy}'" in message and PREFIX in message
 
 

@@ -135,7 +135,9 @@ def covered(settings: Settings, profile: Profile) -> Object:
 def custom_resource_definition() -> Object:
     """Returns the CRD of the catalog, ready to be applied."""
     singular = KIND.lower()
-    columns = [{"name": name, "type": type_, "jsonPath": path} for name, type_, path in PowerToolCatalog.PRINTER_COLUMNS]
+    columns = [
+        {"name": name, "type": type_, "jsonPath": path} for name, type_, path in PowerToolCatalog.PRINTER_COLUMNS
+    ]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

@@ -1,7 +1,7 @@
 """Names of tool containers: nobody else makes one, and nobody enters one.
 
-Only the whole form ``toe-<tool>-<10 hex>`` is reserved, and not on pod creation: nobody's existing ``toe-...`` containers
-stop being scheduled.
+Only the whole form ``toe-<tool>-<10 hex>`` is reserved, and not on pod creation: nobody's existing ``toe-...``
+containers stop being scheduled.
 """
 
 from toe.api.fence.policy import (

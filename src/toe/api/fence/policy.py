@@ -1,7 +1,7 @@
 """The shape of a policy and its binding, and the words that all of them share.
 
-Sources: https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/ (admissionregistration.k8s.io/v1
-since Kubernetes 1.30) and https://kubernetes.io/docs/reference/using-api/cel/ (which CEL there is in which version).
+Sources: https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/ (v1 since Kubernetes 1.30)
+and https://kubernetes.io/docs/reference/using-api/cel/ (which CEL there is in which version).
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,12 @@ MARKS = {"app.kubernetes.io/part-of": "toe", "app.kubernetes.io/component": "fen
 TOOL_NAME = "^toe-[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?-[0-9a-f]{10}$"
 """``toe-<tool>-<10 hex>``: the suffix has a fixed length, so a name has one reading."""
 
-EPHEMERAL = {"apiGroups": [""], "apiVersions": ["*"], "operations": ["UPDATE"], "resources": ["pods/ephemeralcontainers"]}
+EPHEMERAL = {
+    "apiGroups": [""],
+    "apiVersions": ["*"],
+    "operations": ["UPDATE"],
+    "resources": ["pods/ephemeralcontainers"],
+}
 
 
 class Refusal(Struct, frozen=True):
@@ -98,7 +103,10 @@ def validating(
     ``only`` are match conditions, ``parameters`` is ``{kind: ..., ref: ...}``, ``selector`` is the namespaces that the
     binding covers (none: all of them, and objects without a namespace).
     """
-    spec: Object = {"failurePolicy": "Fail", "matchConstraints": {"matchPolicy": "Equivalent", "resourceRules": [*rules]}}
+    spec: Object = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {"matchPolicy": "Equivalent", "resourceRules": [*rules]},
+    }
     bound: Object = {"policyName": NAME_PREFIX + name, "validationActions": ["Deny"]}
     if parameters:
         spec["paramKind"] = parameters["kind"]
