@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from devcluster import Cluster
-from tests.cluster.rest import GROUP, Object, Rest, condition, configs, is_finished, pods, runs, tools_in
+from tests.cluster.rest import GROUP, Object, RefusedError, Rest, condition, configs, is_finished, pods, runs, tools_in
 from tests.cluster.toykubelet import ToyKubelet, a_pod
 from toe.api.crd import KINDS, custom_resource_definition
 from toe.api.fence.requester import stamp
@@ -35,12 +35,16 @@ async def install(rest: Rest) -> None:
 
 
 async def _stamped(rest: Rest) -> None:
-    """Waits until the stamp is in force: a new policy takes up to a second."""
-    async with asyncio.timeout(30):
+    """Waits until the stamp is in force: a new policy takes a moment, and longer where it is about a new kind."""
+    async with asyncio.timeout(60):
         while True:
-            probe = await rest.create(runs("toe-system"), a_run("stamped", "any", {"any": "yes"}), dryRun="All")
-            if probe["spec"].get("requester"):
-                return
+            try:
+                probe = await rest.create(runs("toe-system"), a_run("stamped", "any", {"any": "yes"}), dryRun="All")
+                if probe["spec"].get("requester"):
+                    return
+            except RefusedError as refused:
+                if refused.status != 503:  # the policy does not find the kind yet
+                    raise
             await asyncio.sleep(0.1)
 
 
