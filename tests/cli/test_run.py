@@ -159,6 +159,19 @@ def test_a_privileged_tool_is_left_to_the_controller_where_labels_may_not_be_rea
     assert person(*RUN, "--wait=false").status == 0
 
 
+def test_what_pod_security_will_forbid_is_told_before(cluster: FakeCluster, person: Person) -> None:
+    """As a warning: an exemption may be configured that nobody can read."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    cluster.put("/api/v1/namespaces/shop", {"metadata": {"labels": labels}})
+    cluster.put(f"{CONFIGS}/py-spy", a_tool("py-spy", security={"runAsRoot": True}))
+    ran = person(*RUN, "--wait=false")
+    assert ran.status == 0
+    assert ran.err == (
+        "warning: the namespace enforces Pod Security restricted, py-spy needs baseline: "
+        "the API server will forbid it\n"
+    )
+
+
 def test_a_name_that_is_taken_is_told(cluster: FakeCluster, person: Person) -> None:
     """With the way out: no name."""
     assert person(*RUN, "--name", "mine", "--wait=false") == (0, "mine\n", "")

@@ -61,9 +61,10 @@ def test_a_run_that_completed_says_how_long_it_took() -> None:
 
 
 def test_a_run_that_failed_says_why_once() -> None:
-    """The count is in the cause already."""
+    """The count is in the cause already, and below a table the cause is."""
     run = finished("Failed", GOOD, BAD, lastError="1 of 2 targets failed: shop-2: ToolFailed: exit code 1")
     assert sentence(run) == "Failed in 12 s: 1 of 2 targets failed: shop-2: ToolFailed: exit code 1"
+    assert sentence(run, causes=False) == "Failed in 12 s, 1 of 2 pods."
 
 
 def test_a_run_that_was_refused_says_the_rule() -> None:
@@ -120,6 +121,7 @@ def test_a_target_that_failed_says_why() -> None:
         ({"state": "Prepared"}, "its tool is being added"),
         ({"state": "Injected"}, "starting"),
         ({"state": "Injected", "reason": "ErrImagePull", "message": "no such image"}, "ErrImagePull: no such image"),
+        ({"state": "Injected", "reason": "BackOff", "message": "BackOff: again"}, "BackOff: again"),
         ({"state": "Gone", "reason": "TargetDeleted"}, "TargetDeleted"),
     ],
 )

@@ -15,7 +15,7 @@ from toe.cli.call import Call
 from toe.cli.cluster import Cluster, reach
 from toe.cli.request import UNNAMED, Wish, as_manifest, as_run
 from toe.cli.sentences import ComplaintError
-from toe.cli.snapshot import Observed, forbidden_by_pod_security, observe, why_left_out
+from toe.cli.snapshot import Observed, observe, why_left_out, will_be_forbidden
 from toe.cli.tools import reach_in_words
 from toe.cli.verdicts import missing, refusals
 from toe.errors import DecodeError
@@ -135,7 +135,7 @@ def _allowed(run: PowerTool, observed: Observed) -> Outlook:
         hint = "the run would wait, and start by itself when its pods are free"
         return Outlook(run, observed, errors=tuple(conflicts) or (status.last_error,), hints=(hint,))
     added = {action.pod: action.container for action in actions if isinstance(action, AddEphemeralContainer)}
-    forbidden = forbidden_by_pod_security(snapshot.request.configs[0], dict(snapshot.request.namespace_labels or {}))
+    forbidden = will_be_forbidden(observed)
     pods = []
     for target in status.targets:
         if target.state == "Refused":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from toe import __version__
 from toe.cli.call import WORDS_OF_FLAG, Call, takes_flags
 from toe.cli.screen import Screen
 from toe.errors import ToeError
@@ -138,9 +139,7 @@ def _switch(word: str) -> str:
 
 def _version(value: bool) -> None:
     if value:
-        import importlib.metadata
-
-        print(f"toe {importlib.metadata.version('toe')}")
+        print(f"toe {__version__}")
         raise typer.Exit()
 
 

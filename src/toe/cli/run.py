@@ -18,6 +18,7 @@ from toe.cli.cluster import Cluster, reach
 from toe.cli.following import Board, board_for
 from toe.cli.request import Wish, as_manifest, as_run, judge
 from toe.cli.sentences import ComplaintError, explain
+from toe.cli.snapshot import will_be_forbidden
 from toe.cli.watching import versions
 from toe.errors import ClusterError, ConflictError, NotFoundError
 from toe.kube.resource import POWERTOOLS
@@ -43,6 +44,8 @@ async def _run(
 ) -> int:
     screen = cluster.call.screen
     observed = await judge(cluster, as_run(raw, cluster.namespace), pending=pending)
+    if observed and (why := will_be_forbidden(observed)):
+        screen.warn(f"{why}: the API server will forbid it")
     with Interrupts() as interrupts:
         created = await _create(cluster, raw)
         name = created.metadata.name
@@ -202,7 +205,7 @@ class Follower:
         if status is not None:
             _tell_left(self._cluster.call, run, timed_out=self._interrupts.count < 2)
             return status
-        self._board.result(sentence(run))
+        self._board.result(sentence(run, causes=False))
         if found := files(run):
             get = f"{self._cluster.call.program} get {run.metadata.name}{_where(self._cluster)}"
             screen.hint(f"{get}    {found}, kept in the pods' logs while the pods live")

@@ -58,6 +58,14 @@ async def observe(cluster: Cluster, run: PowerTool, now: datetime) -> Observed:
     )
 
 
+def will_be_forbidden(observed: Observed) -> str:
+    """Says why the API server would not take the tool's container; empty when it would, or nobody knows."""
+    request = observed.snapshot.request
+    if request.config is None:
+        return ""
+    return forbidden_by_pod_security(request.configs[0], dict(request.namespace_labels or {}))
+
+
 def forbidden_by_pod_security(config: JudgedConfig, labels: dict[str, str] | None) -> str:
     """Says why the namespace's Pod Security level does not permit the tool; empty when it does, or nobody knows."""
     enforced = (labels or {}).get(ENFORCE, "privileged")

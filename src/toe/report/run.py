@@ -75,8 +75,11 @@ def waits_for(run: PowerTool) -> str:
     return one_line(accepted.message)
 
 
-def sentence(run: PowerTool) -> str:
-    """Says in one line how the run stands: ``Completed in 12 s, 2 of 2 pods.``"""
+def sentence(run: PowerTool, *, causes: bool = True) -> str:
+    """Says in one line how the run stands: ``Completed in 12 s, 2 of 2 pods.``
+
+    Without ``causes`` it leaves out what :func:`rows` say already.
+    """
     status = run.status
     if not status.is_finished:
         return _standing(run)
@@ -88,8 +91,8 @@ def sentence(run: PowerTool) -> str:
     cause = one_line(status.last_error) or _message(run)
     if not status.is_frozen:
         return f"{status.phase}: {cause}"
-    if outcome(run) == "canceled":
-        return f"Canceled{took}, {_share(run)}."
+    if outcome(run) == "canceled" or not causes:
+        return f"{status.phase}{took}, {_share(run)}."
     return f"{status.phase}{took}: {cause}"
 
 
@@ -138,13 +141,20 @@ def _detail(run: PowerTool, target: Target, now: datetime | None) -> str:
         case "Prepared":
             return "its tool is being added"
         case "Injected":
-            return f"{target.reason}: {target.message}" if target.reason else "starting"
+            return _cause(target) or "starting"
         case "Running":
             return _progress(run, target, now)
         case "Succeeded":
             return ", ".join(filter(None, ("exit 0", _listed(target, run.status.artifacts), target.message)))
         case _:
-            return f"{target.reason}: {target.message}".strip(": ")
+            return _cause(target)
+
+
+def _cause(target: Target) -> str:
+    """Returns reason and message; a message that begins with its reason says it once."""
+    if target.message.startswith(f"{target.reason}:"):
+        return target.message
+    return f"{target.reason}: {target.message}".strip(": ")
 
 
 def _progress(run: PowerTool, target: Target, now: datetime | None) -> str:
