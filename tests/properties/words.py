@@ -1,5 +1,6 @@
 """What is drawn: any JSON, runs with foreign fields at every depth, configs of every kind of security."""
 
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
@@ -71,6 +72,46 @@ def runs(draw: st.DrawFn) -> Raw:
     raw["metadata"]["name"] = draw(words)
     raw["metadata"]["uid"] = draw(words)
     raw["metadata"]["annotations"] = draw(st.dictionaries(st.sampled_from(TEMPTING), words, max_size=2))
+    return raw
+
+
+def a_random_value(random: Random, depth: int = 3) -> Any:
+    """Returns any JSON, often what an attacker would try."""
+    match random.randrange(8 if depth else 6):
+        case 0:
+            return random.choice([None, True, False])
+        case 1:
+            return random.choice([0, 1, -1, 2**31, 2**63 - 1, 0.5])
+        case 2 | 3:
+            return random.choice(["ALL", "SYS_ADMIN", "evil:latest", "$(HOME)", "", "\x1b[2J", "é" * 9])
+        case 4:
+            return {"privileged": True, "capabilities": {"add": ["SYS_ADMIN"]}}
+        case 5:
+            return [{"name": "root", "hostPath": {"path": "/"}}]
+        case 6:
+            return [a_random_value(random, depth - 1) for _ in range(random.randrange(3))]
+        case _:
+            return {random.choice(TEMPTING): a_random_value(random, depth - 1) for _ in range(random.randrange(4))}
+
+
+def a_random_run(random: Random) -> Raw:
+    """Returns a run with foreign fields in the object and in every part of it, one of each at least."""
+    raw = powertool_manifest(output={"mode": "ephemeral"})
+    spec = raw["spec"]
+    raw["status"] = {}
+    parts = (
+        raw,
+        raw["metadata"],
+        spec,
+        spec["targets"],
+        spec["targets"]["labelSelector"],
+        spec["tool"],
+        spec["output"],
+    )
+    for part in (*parts, raw["status"]):
+        for _ in range(random.randrange(1, 4)):
+            part.setdefault(random.choice(TEMPTING), a_random_value(random))
+    spec["tool"]["args"] = [str(a_random_value(random, 0)) for _ in range(random.randrange(4))]
     return raw
 
 
