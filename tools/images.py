@@ -38,6 +38,7 @@ IMAGES = {
     "strace": TOP / "tools/strace/Dockerfile",
     "tcpdump": TOP / "tools/tcpdump/Dockerfile",
     "shop": TOP / "examples/shop/Dockerfile",
+    "operator": TOP / "Dockerfile",
 }
 
 
@@ -83,7 +84,9 @@ def sources(dockerfile: Path) -> list[Path]:
 
 
 def compiled(folder: Path) -> list[Path]:
-    """The files of a folder of Go that its program is compiled from."""
+    """The files of a folder that its program is made of: Go with its module, or Python."""
+    if not (folder / "go.mod").exists():
+        return sorted(folder.rglob("*.py"))
     return [folder / "go.mod", *sorted(path for path in folder.glob("*.go") if not path.name.endswith("_test.go"))]
 
 
@@ -103,7 +106,7 @@ class Workshop:
         """Makes the archive; what fails leaves none."""
         packages.ensure(("mmdebstrap", "buildah"), self.report)
         dockerfile, archive = IMAGES[name], self.archive(name)
-        images = {"BASE": self._base, "GOLANG": self._runner, "PYTHON": self._wheel}
+        images = {"BASE": self._base, "GOLANG": self._runner, "PYTHON": self._wheel, "SITE": self._site}
         wanted = re.findall(r"^ARG (\w+)=", dockerfile.read_text(encoding="utf-8"), re.MULTILINE)
         arguments = {argument: images[argument]() for argument in wanted}
         self.report(f"building {tag(name)}")
@@ -153,6 +156,23 @@ class Workshop:
             unfinished.rename(root)
         image = f"localhost/toe/py-spy-wheel:{key}-{self.base_key}"
         self._image(image, root, self._base(), "COPY py-spy LICENSE /")
+        return image
+
+    def _site(self) -> str:
+        """What stands for Python's image: the base with the packages that toe runs on, by the lock file's hashes."""
+        requirements = TOP / "requirements/run.txt"
+        key = _hash([sys.version], [requirements])
+        root = self.place / f"site-{key}"
+        if not root.exists():
+            unfinished = root.with_suffix(".unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps")
+            # Debian bookworm's Python, whichever runs this.
+            safe = ("--only-binary=:all:", "--python-version=3.11", "--implementation=cp", "--require-hashes")
+            _run(*pip, *safe, "--root-user-action=ignore", "--target", unfinished / "site", "-r", requirements)
+            unfinished.rename(root)
+        image = f"localhost/toe/site:{key}-{self.base_key}"
+        self._image(image, root, self._base(), "COPY site /site")
         return image
 
     def _image(self, image: str, context: Path, origin: str, line: str) -> None:

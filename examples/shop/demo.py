@@ -14,10 +14,12 @@ from pathlib import Path
 import yaml
 from scapy.utils import RawPcapReader
 
+from charts.operator import accounts, controller
 from devcluster import Cluster, DevClusterError
 from devcluster.__main__ import cluster_here
 from toe.api.crd import KINDS, custom_resource_definition
 from toe.api.fence.requester import stamp
+from toe.api.settings import Settings
 from tools import images
 
 TOP = Path(__file__).resolve().parents[2]
@@ -54,21 +56,22 @@ def prepare(cluster: Cluster) -> None:
     """Brings up Kubernetes, the images, the definitions, the shop and the controller; what is there already stays."""
     with step("a real Kubernetes"):
         cluster.up()
-    with step("the images of three tools and of the shop"):
+    with step("the images of three tools, of the shop and of toe"):
         for name in (*TOOLS, "shop"):
             cluster.load(images.build(name, report=say))
+        _, operator = cluster.load(images.build("operator", report=say))
     with step("toe: its two kinds, its tools, its controller"):
         definitions = yaml.safe_dump_all(custom_resource_definition(kind) for kind in KINDS)
         cluster.kubectl("apply", "--server-side", "-f", "-", stdin=definitions)
-        namespace = yaml.safe_dump({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "toe-system"}})
-        cluster.kubectl("apply", "-f", "-", stdin=namespace)
+        settings = Settings()
+        cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(accounts(settings)))
         for kind in KINDS:
             cluster.kubectl("wait", "--for=condition=Established", f"crd/{kind.lower()}s.codriverlabs.ai.toe.run")
         cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(stamp()))
         for tool in TOOLS:
             cluster.kubectl("apply", "-f", str(TOP / "tools" / tool / "powertoolconfig.yaml"))
-        command = [sys.executable, "-m", "toe.main", "controller", "--kubeconfig", str(cluster.kubeconfig)]
-        cluster.start_program("toe-controller", command)
+        cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(controller(operator, settings)))
+        cluster.kubectl("rollout", "status", "deployment/toe-controller", "-n", settings.system_namespace)
         cluster.kubectl("wait", "--for=condition=Ready", "ptc", "--all", "-n", "toe-system", "--timeout=30s")
     with step("a web shop under load, in two namespaces"):
         cluster.kubectl("apply", "-f", str(Path(__file__).parent / "shop.yaml"))

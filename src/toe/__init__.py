@@ -4,3 +4,5 @@ Four pure rooms answer four questions: ``api`` (what do our words mean), ``polic
 next), ``report`` (what happened). Hands (``kube``) touch the world; doors (``controller``, ``cli``) let people and
 machines in. Start reading in :mod:`toe.plan.planner`.
 """
+
+__version__ = "0.1.0"

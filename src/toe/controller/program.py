@@ -17,6 +17,7 @@ import uvloop
 
 from toe.api.settings import Settings
 from toe.api.time import parse_duration
+from toe.controller.probes import serve_probes
 from toe.controller.reconcile import WORKERS, Controller
 from toe.errors import SettingsError
 from toe.kube.access import Access, from_kubeconfig, in_cluster
@@ -42,16 +43,19 @@ def run(arguments: Sequence[str], around: "Surroundings", clock: Callable[[], da
     except SettingsError as error:
         print(f"toe controller: {error}", file=sys.stderr)
         return 2
-    return uvloop.run(_serve(access, settings, options.workers, clock))
+    return uvloop.run(_serve(access, settings, options.workers, options.health_port, clock))
 
 
-async def _serve(access: Access, settings: Settings, workers: int, clock: Callable[[], datetime]) -> int:
+async def _serve(
+    access: Access, settings: Settings, workers: int, health_port: int | None, clock: Callable[[], datetime]
+) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with Client(access) as client:
         controller = Controller(client, settings, clock)
+        probes = await serve_probes(health_port, lambda: controller.caches.live) if health_port else None
         work = asyncio.create_task(controller.run(workers=workers, ready=_ready))
         told = asyncio.create_task(stop.wait())
         _log.info("controller started", server=access.server, system_namespace=settings.system_namespace)
@@ -63,6 +67,8 @@ async def _serve(access: Access, settings: Settings, workers: int, clock: Callab
         await controller.drain()
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
+        if probes is not None:
+            await probes.cleanup()
         _log.info("controller stopped")
         return 0
 
@@ -86,6 +92,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         parser.add_argument(flag, default=default, metavar="DURATION", help=f"{meaning}; default: {default}")
     parser.add_argument("--max-containers-per-pod", type=int, default=16, help="tool containers over a pod's life")
     parser.add_argument("--workers", type=int, default=WORKERS, help="passes in flight")
+    parser.add_argument("--health-port", type=int, help="serves /healthz and /readyz there; default: nowhere")
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     return parser.parse_args(arguments)
 

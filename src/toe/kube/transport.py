@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import importlib.metadata
 import os
 import ssl
 import sys
@@ -20,6 +19,7 @@ from aiohttp.client_exceptions import (
 from multidict import CIMultiDict
 from yarl import URL
 
+from toe import __version__
 from toe.errors import SettingsError, UnavailableError
 from toe.kube.access import Access
 from toe.kube.credentials import Credential
@@ -28,7 +28,7 @@ CONNECTIONS = 64
 CONNECT_TIMEOUT = 10.0
 NEVER_SENT = "NeverSent"
 AMBIGUOUS = "Ambiguous"
-USER_AGENT = f"toe/{importlib.metadata.version('toe')}"
+USER_AGENT = f"toe/{__version__}"
 _NO_CONNECTION = (
     ClientConnectorError,
     ClientConnectorCertificateError,
