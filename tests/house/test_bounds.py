@@ -34,7 +34,7 @@ def test_a_field_is_bounded_and_described(path: str, node: dict[str, Any]) -> No
         case "string":
             assert "maxLength" in node or "enum" in node
         case "array":
-            assert node["maxItems"] <= 1000
+            assert node["maxItems"] <= 1024
         case "object" if "additionalProperties" in node:
             assert "maxProperties" in node
         case "integer":
