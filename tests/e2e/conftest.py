@@ -1,9 +1,13 @@
 """A node with tools, targets of all kinds, and a controller that is a real process."""
 
 import asyncio
+import hashlib
 import json
+import platform
+import tarfile
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -198,8 +202,39 @@ def probe_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cache = Path.home() / ".cache" / "toe"
     binaries.build_static(Path(__file__).parent / "probe", probe, cache, print)
     images.compile_runner(runner, cache, print)
-    archives.write(archive, PROBE, {"/probe": probe, "/toe-run": runner}, ["/toe-run"])
+    write_image(archive, PROBE, {"probe": probe, "toe-run": runner})
     return archive
+
+
+def write_image(archive: Path, name: str, programs: Mapping[str, Path]) -> None:
+    """Writes an image of static programs, and of a /tmp for everybody as every tool's image has."""
+    layer = BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        directory = tarfile.TarInfo("tmp")
+        directory.type, directory.mode = tarfile.DIRTYPE, 0o1777
+        tar.addfile(directory)
+        for path, source in programs.items():
+            entry = tarfile.TarInfo(path)
+            entry.mode, entry.size = 0o755, source.stat().st_size
+            tar.addfile(entry, BytesIO(source.read_bytes()))
+    digest = "sha256:" + hashlib.sha256(layer.getvalue()).hexdigest()
+    config = {
+        "architecture": archives.ARCHITECTURES.get(platform.machine(), platform.machine()),
+        "os": "linux",
+        "config": {"Entrypoint": ["/toe-run"]},
+        "rootfs": {"type": "layers", "diff_ids": [digest]},
+    }
+    manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]
+    contents = {
+        "manifest.json": json.dumps(manifest).encode(),
+        "config.json": json.dumps(config).encode(),
+        "layer.tar": layer.getvalue(),
+    }
+    with tarfile.open(archive, "w") as tar:
+        for path, content in contents.items():
+            entry = tarfile.TarInfo(path)
+            entry.size = len(content)
+            tar.addfile(entry, BytesIO(content))
 
 
 @pytest.fixture(scope="session")
