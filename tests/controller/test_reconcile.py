@@ -59,6 +59,11 @@ class Scene:
         )
         self.controller.caches.runs.observe(self.server.store("powertools", run))
 
+    def relabeled(self, name: str, **labels: str | None) -> None:
+        """Lets the watch tell that a pod's labels were changed."""
+        pod = merged(self.server.objects["pods", name], {"metadata": {"labels": labels}})
+        self.controller.caches.pods.observe(self.server.store("pods", msgspec.convert(pod, Pod)))
+
     def ends(self, name: str) -> None:
         """Lets the watch tell that all tools in a pod ended."""
         pod = self.server.objects["pods", name]
@@ -190,3 +195,14 @@ async def test_a_reservation_that_comes_to_nothing_wakes_who_found_the_pod_taken
         await scene.controller._reconcile_run(Key("run", "production", "first"))
     assert is_waiting(scene.known("second"))
     assert scene.ready() == ["second"]
+
+
+async def test_a_taken_pod_that_loses_its_label_is_waited_for_no_longer(scene: Scene) -> None:
+    """A run waits for a taken pod beside a free one; without the label the taken one is no target: the run starts."""
+    scene.relabeled("b", a="yes")
+    scene.run("late", "a", second=1)
+    await scene.passes()
+    assert is_waiting(scene.known("late"))
+    scene.relabeled("a", a=None)
+    await scene.passes()
+    assert [target.pod for target in scene.known("late").status.targets] == ["b"]

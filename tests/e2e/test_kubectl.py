@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -183,30 +184,30 @@ async def test_messages_read_exactly_so(node: Node, place: str) -> None:
     told = (
         f"PowerTool namespace '{place}' is not allowed for tool 'elsewhere'. Allowed namespaces: [production staging]"
     )
-    assert reason(run, "Failed") == ("NamespaceNotAllowed", told)
+    assert reason(run, "Failed") == ("NamespaceNotAllowed", sentence)
     await node.kubectl("delete", "pt", "-n", place, "unknown")
 
 
 async def test_a_user_who_writes_security_is_told_whose_it_is(node: Node, place: str) -> None:
     """All at once, each with its field."""
     run = a_run("pushy", "works", {"pod": "probed"}, securityContext={"privileged": True}, image="evil:1", hostPID=True)
-    told = await refused(node, place, run)
+    said = await refused(node, place, run)
     for field in ("securityContext", "image", "hostPID"):
-        assert f"{field} is the administrator's: it is set in PowerToolConfig only" in told
+        assert f"{field} is the administrator's: it is set in PowerToolConfig only" in said
 
 
 async def test_an_unknown_field_is_refused_by_kubectl_itself(node: Node, place: str) -> None:
     """kubectl validates strictly: a typing error never becomes silence."""
-    told = await refused(node, place, a_run("typo", "works", {"pod": "probed"}, contanier="app"))
-    assert 'unknown field "spec.contanier"' in told
+    said = await refused(node, place, a_run("typo", "works", {"pod": "probed"}, contanier="app"))
+    assert 'unknown field "spec.contanier"' in said
 
 
 async def test_a_run_never_changes(node: Node, place: str) -> None:
     """But for cancel: another tool is another run."""
     await apply(node, place, a_run("fixed", "works", {"pod": "nobody"}))
-    told = await refused(node, place, a_run("fixed", "elsewhere", {"pod": "nobody"}))
-    assert "spec.tool" in told
-    assert "immutable" in told or "never change" in told
+    said = await refused(node, place, a_run("fixed", "elsewhere", {"pod": "nobody"}))
+    assert "spec.tool" in said
+    assert "immutable" in said or "never change" in said
     assert "configured" in await apply(node, place, a_run("fixed", "works", {"pod": "nobody"}, cancel=True))
     run = await node.finished(place, "fixed")
     assert phase(run) == "Canceled"
@@ -218,10 +219,10 @@ async def test_a_refused_argument_is_named(node: Node, place: str) -> None:
     run["spec"]["tool"]["args"] = ["-n", "10", "-z"]
     await apply(node, place, run)
     failed = await node.finished(place, "wordy")
-    why, told = reason(failed, "Failed")
+    why, said = reason(failed, "Failed")
     assert why == "ArgumentNotAllowed"
-    assert 'spec.tool.args[1]: -n needs NUMBER (1 to 9) as the next word, not "10"' in told
-    assert 'spec.tool.args[2]: asked does not accept "-z" here' in told
+    assert 'spec.tool.args[1]: -n needs NUMBER (1 to 9) as the next word, not "10"' in said
+    assert 'spec.tool.args[2]: asked does not accept "-z" here' in said
 
 
 # What people type
@@ -239,9 +240,9 @@ async def test_get_wait_events_and_describe(node: Node, place: str) -> None:
     assert "powertool.codriverlabs.ai.toe.run/story" in both
     assert "powertoolconfig.codriverlabs.ai.toe.run/py-spy" in both
     assert "powertool.codriverlabs.ai.toe.run/story" in await node.kubectl("get", "toe", "-n", place, "-o", "name")
-    assert await told_of(node, place, "PowerTool", "story") >= {"Accepted", "Injected", "Completed"}
-    assert "ToolInjected" in await told_of(node, place, "Pod", "probed")
-    assert "Valid" in await told_of(node, "toe-system", "PowerToolConfig", "works")
+    assert await told(node, place, "PowerTool", "story", "Completed") >= {"Accepted", "Injected"}
+    await told(node, place, "Pod", "probed", "ToolInjected")
+    await told(node, "toe-system", "PowerToolConfig", "works", "Valid")
     described = await node.kubectl("describe", "pt", "-n", place, "story")
     for word in ("Spec:", "Status:", "Type:", "Finished", "all 1 targets succeeded", "Events:", "Injected"):
         assert word in described
@@ -250,16 +251,19 @@ async def test_get_wait_events_and_describe(node: Node, place: str) -> None:
     )
 
 
-async def told_of(node: Node, namespace: str, kind: str, name: str) -> set[str]:
-    """Is the reasons of the events about an object, once the last of them has come."""
+async def told(node: Node, namespace: str, kind: str, name: str, wanted: str) -> set[str]:
+    """Waits for an event of this reason about an object; returns the reasons that ``kubectl get events`` shows then.
+
+    Events come after the status, in their own time.
+    """
     selector = f"involvedObject.kind={kind},involvedObject.name={name}"
-    for _ in range(20):
-        found = await node.kubectl_json("get", "events", "-n", namespace, "--field-selector", selector)
-        reasons = {event["reason"] for event in found["items"]}
-        if reasons & {"Completed", "ToolInjected", "Valid"}:
-            return reasons
-        await asyncio.sleep(0.2)  # events come after the status, in their own time
-    return reasons
+    path = f"/api/v1/namespaces/{namespace}/events"
+    async with asyncio.timeout(20), aclosing(node.rest.watch(path, "0", fieldSelector=selector)) as events:
+        async for _, event in events:
+            if event["reason"] == wanted:
+                break
+    found = await node.kubectl_json("get", "events", "-n", namespace, "--field-selector", selector)
+    return {event["reason"] for event in found["items"]}
 
 
 async def test_wait_sees_a_failure(node: Node, place: str) -> None:
@@ -280,12 +284,7 @@ async def test_a_config_that_gains_rights_is_an_event(node: Node, place: str) ->
     await node.kubectl("wait", "-n", "toe-system", "--for=condition=Ready", "ptc/grows", "--timeout=20s")
     change = {"spec": {"security": {"capabilities": {"drop": ["ALL"], "add": ["SYS_ADMIN"]}}}}
     await node.kubectl("patch", "ptc", "-n", "toe-system", "grows", "--type=merge", "-p", json.dumps(change))
-    for _ in range(40):
-        if "SecurityChanged" in await told_of(node, "toe-system", "PowerToolConfig", "grows"):
-            break
-        await asyncio.sleep(0.2)
-    else:
-        pytest.fail("no event SecurityChanged")
+    await told(node, "toe-system", "PowerToolConfig", "grows", "SecurityChanged")
     config = await node.kubectl_json("get", "ptc", "-n", "toe-system", "grows")
     assert (config["status"]["tier"], config["status"]["podSecurityLevel"]) == ("High", "privileged")
     await node.kubectl("delete", "-n", "toe-system", "ptc/grows")

@@ -194,11 +194,14 @@ class Controller:
             self._wake(HELD_POD, pod.metadata.uid)
         if old is not None and (new is None or live_tools(old) != live_tools(new)):
             self._wake(CONFLICTED, pod.metadata.namespace)
-        if new is not None and is_eligible(new):
-            fresh = old is None or not is_eligible(old) or old.metadata.labels != new.metadata.labels
-            for run in self.caches.runs.by_index(WAITING, new.metadata.namespace) if fresh else ():
-                if run.spec.targets.label_selector.matches(new.metadata.labels):
-                    self._queue.add(Key("run", *run.metadata.key))
+        before = old if old is not None and is_eligible(old) else None
+        after = new if new is not None and is_eligible(new) else None
+        if _labels(before) == _labels(after):
+            return
+        for run in self.caches.runs.by_index(WAITING, pod.metadata.namespace):
+            selector = run.spec.targets.label_selector
+            if any(selector.matches(one.metadata.labels) for one in (before, after) if one is not None):
+                self._queue.add(Key("run", *run.metadata.key))
 
     def _namespace_changed(self, old: Namespace | None, new: Namespace | None) -> None:
         if new is not None and (old is None or old.metadata.labels != new.metadata.labels):
@@ -213,6 +216,11 @@ class Controller:
     def _wake(self, index: str, key: str) -> None:
         for run in self.caches.runs.by_index(index, key):
             self._queue.add(Key("run", *run.metadata.key))
+
+
+def _labels(pod: Pod | None) -> object:
+    """Is what selectors see of a pod that may be entered; None for no such pod."""
+    return None if pod is None else (pod.metadata.uid, pod.metadata.labels)
 
 
 def _fate(pod: Pod) -> tuple[object, ...]:
