@@ -140,7 +140,13 @@ class Life(RuleBasedStateMachine):
     def reconciles(self, name: str, fault: str) -> None:
         """A controller looks, decides and acts, all in one go."""
         if name in self.runs:
+            was_frozen, taken = self.runs[name].status.is_frozen, self.held_by_others(name)
             self.apply(plan(self.snapshot(name, self.view())), fault)
+            if not was_frozen:
+                assert not taken & held(self.runs[name]), "a run took a pod that another one holds"
+
+    def held_by_others(self, name: str) -> frozenset[str]:
+        return frozenset(uid for other, run in self.runs.items() if other != name for uid in held(run))
 
     @rule(names=st.permutations(RUNS), fault=FAULTS)
     def race(self, names: list[str], fault: str) -> None:
@@ -339,8 +345,7 @@ class Life(RuleBasedStateMachine):
             moments = [moment for name in unfinished if (moment := self.settle(name)) is not None]
             if all(self.runs[name].status.is_finished for name in unfinished):
                 break
-            assert moments, f"a run sleeps for ever: {self.runs}"
-            self.now = max(self.now + 1, int((min(moments) - at(0)).total_seconds()))
+            self.now = int((min(moments) - at(0)).total_seconds())
             assert self.now - began <= 2 * BOUND.total_seconds() + 120, f"a run does not end: {self.runs}"
         self.the_end_is_final()
         self.one_container_for_each_run_and_pod()
@@ -352,7 +357,11 @@ class Life(RuleBasedStateMachine):
         for _ in range(8):
             made = plan(self.snapshot(name, self.view()))
             if not made.actions:
-                return None if self.runs[name].status.is_finished else made.look_again
+                if self.runs[name].status.is_finished:
+                    return None
+                assert made.look_again is not None, f"a run sleeps for ever: {self.runs[name]}"
+                assert made.look_again > at(self.now), f"a run is looked at again and again: {self.runs[name]}"
+                return made.look_again
             self.apply(made)
         raise AssertionError(f"planning does not converge: {made}")
 
