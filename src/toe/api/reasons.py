@@ -27,6 +27,7 @@ class Reason(StrEnum):
     NO_MATCHING_PODS = "NoMatchingPods"
     START_DEADLINE_EXCEEDED = "StartDeadlineExceeded"
     ACCESS_UNKNOWN = "AccessUnknown"
+    FENCE_NOT_IN_FORCE = "FenceNotInForce"
     # Why a run is refused
     UNATTRIBUTED = "Unattributed"
     STAMP_EXPIRED = "StampExpired"
@@ -109,6 +110,7 @@ REASONS: dict[Reason, str] = {
     R.TOOL_NOT_READY: "The PowerToolConfig is not valid.",
     R.TOOL_SUSPENDED: "The administrator suspended the tool.",
     R.NO_MATCHING_PODS: "No running pod matches the selector.",
+    R.FENCE_NOT_IN_FORCE: "The API server's fence around the operator is not in force.",
     R.ACCESS_UNKNOWN: "The API server did not say whether the requester has the right.",
     R.UNATTRIBUTED: "Nobody is named as the requester: the run came past admission.",
     R.STAMP_EXPIRED: "The requester was stamped too long ago for the run to start now.",

@@ -16,6 +16,8 @@ ALWAYS_PROTECTED = ("kube-system", "kube-public", "kube-node-lease")
 class Settings(Struct, frozen=True):
     """Is one value, made once; every door gets the same."""
 
+    profile: Profile = "standard"
+    """Which namespaces the fence covers; the other settings of a profile can also be set alone."""
     system_namespace: str = "toe-system"
     start_deadline: timedelta = timedelta(minutes=5)
     """How long a run may wait for what it needs (a config, a pod, a free pod)."""
@@ -49,9 +51,10 @@ class Settings(Struct, frozen=True):
 
 
 PROFILES: dict[Profile, Settings] = {
-    "compat": Settings(require_use=None, require_target_access="no", service_accounts="yes"),
+    "compat": Settings(profile="compat", require_use=None, require_target_access="no", service_accounts="yes"),
     "standard": Settings(),
     "hardened": Settings(
+        profile="hardened",
         require_use="Low",
         require_target_access="refuse",
         require_digest="High",

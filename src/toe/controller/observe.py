@@ -1,7 +1,7 @@
 """Read everything that a decision needs: four caches with indexes, and a snapshot out of them, without a request."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from datetime import datetime
 
 from toe.api.meta import Struct
@@ -113,7 +113,10 @@ class Memory:
 class Observer:
     """Makes snapshots."""
 
-    def __init__(self, caches: Caches, settings: Settings, memory: Memory) -> None:
+    def __init__(
+        self, caches: Caches, settings: Settings, memory: Memory, fence_missing: Callable[[], str] = lambda: ""
+    ) -> None:
+        self._fence_missing = fence_missing
         self._caches = caches
         self._settings = settings
         self._memory = memory
@@ -143,6 +146,7 @@ class Observer:
             settings=self._settings,
             namespace_labels=self._labels(namespace),
             access=access or {},
+            fence_missing=self._fence_missing(),
             now=now,
         )
         if run.status.is_finished:

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 import uvloop
 
-from toe.api.settings import Settings
+from toe.api.settings import PROFILES, Settings
 from toe.api.time import parse_duration
 from toe.controller.probes import serve_probes
 from toe.controller.reconcile import WORKERS, Controller
@@ -43,20 +43,19 @@ def run(arguments: Sequence[str], around: "Surroundings", clock: Callable[[], da
     except SettingsError as error:
         print(f"toe controller: {error}", file=sys.stderr)
         return 2
-    return uvloop.run(_serve(access, settings, options.workers, options.health_port, clock))
+    return uvloop.run(_serve(access, settings, options, clock))
 
 
-async def _serve(
-    access: Access, settings: Settings, workers: int, health_port: int | None, clock: Callable[[], datetime]
-) -> int:
+async def _serve(access: Access, settings: Settings, options: argparse.Namespace, clock: Callable[[], datetime]) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with Client(access) as client:
-        controller = Controller(client, settings, clock)
-        probes = await serve_probes(health_port, lambda: controller.caches.live) if health_port else None
-        work = asyncio.create_task(controller.run(workers=workers, ready=_ready))
+        controller = Controller(client, settings, clock, fenced_pod=options.fenced_pod)
+        is_live = lambda: controller.caches.live  # noqa: E731 asked at each probe
+        probes = await serve_probes(options.health_port, is_live) if options.health_port else None
+        work = asyncio.create_task(controller.run(workers=options.workers, ready=_ready))
         told = asyncio.create_task(stop.wait())
         _log.info("controller started", server=access.server, system_namespace=settings.system_namespace)
         await asyncio.wait((work, told), return_when=asyncio.FIRST_COMPLETED)
@@ -92,6 +91,10 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         parser.add_argument(flag, default=default, metavar="DURATION", help=f"{meaning}; default: {default}")
     parser.add_argument("--max-containers-per-pod", type=int, default=16, help="tool containers over a pod's life")
     parser.add_argument("--workers", type=int, default=WORKERS, help="passes in flight")
+    parser.add_argument("--profile", default="standard", choices=tuple(PROFILES), help="settings of rights and fence")
+    parser.add_argument(
+        "--fenced-pod", metavar="POD", help="our own pod's name: inject only while the API server's fence is in force"
+    )
     parser.add_argument("--health-port", type=int, help="serves /healthz and /readyz there; default: nowhere")
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     return parser.parse_args(arguments)
@@ -111,7 +114,8 @@ def _settings(options: argparse.Namespace) -> Settings:
         raise SettingsError(f"--workers {options.workers}: at least 1 is wanted")
     if not 1 <= options.max_containers_per_pod <= 32:
         raise SettingsError(f"--max-containers-per-pod {options.max_containers_per_pod}: 1 to 32 is wanted")
-    return Settings(
+    return msgspec.structs.replace(
+        PROFILES[options.profile],
         system_namespace=options.system_namespace,
         start_deadline=durations["--start-deadline"],
         start_error_allowance=durations["--start-error-allowance"],

@@ -16,6 +16,7 @@ from toe.api.powertoolconfig import PowerToolConfig
 from toe.api.settings import Settings
 from toe.controller.access import ask
 from toe.controller.apply import Applier, is_ordinary
+from toe.controller.fence import FenceWatch
 from toe.controller.observe import (
     CONFIG_INDEXES,
     CONFLICTED,
@@ -61,7 +62,10 @@ class Key(NamedTuple):
 class Controller:
     """Reconciles PowerTools and PowerToolConfigs of one cluster."""
 
-    def __init__(self, client: Client, settings: Settings, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, client: Client, settings: Settings, clock: Callable[[], datetime], *, fenced_pod: str | None = None
+    ) -> None:
+        """Nothing is started here. ``fenced_pod`` is our own pod's name where the API server's fence is expected."""
         self._client = client
         self._settings = settings
         self._clock = clock
@@ -75,7 +79,8 @@ class Controller:
             pods=Cache(client, PODS, on_change=self._pod_changed),
             namespaces=Cache(client, NAMESPACES, on_change=self._namespace_changed),
         )
-        self._observer = Observer(self.caches, settings, self._memory)
+        self._fence = FenceWatch(client, settings, fenced_pod, self._fence_changed) if fenced_pod else None
+        self._observer = Observer(self.caches, settings, self._memory, self._fence_missing)
         self._applier = Applier(client, self.caches, self._memory, self.events, clock)
 
     async def run(self, *, workers: int = WORKERS, ready: Callable[[], None] = lambda: None) -> None:
@@ -84,6 +89,10 @@ class Controller:
             for cache in self.caches.all:
                 group.create_task(cache.run(), name=f"cache {cache}")
             group.create_task(self.events.run(), name="events")
+            if self._fence is not None:
+                for policies in self._fence.caches:
+                    group.create_task(policies.run(), name="fence cache")
+                group.create_task(self._fence.run(), name="fence")
             for cache in self.caches.all:
                 await cache.synced()
             ready()
@@ -212,6 +221,14 @@ class Controller:
         run = self.caches.runs.get(key.namespace, key.name)
         if run is None or not run.status.is_frozen:
             self._wake(CONFLICTED, key.namespace)
+
+    def _fence_missing(self) -> str:
+        return self._fence.missing if self._fence is not None else ""
+
+    def _fence_changed(self) -> None:
+        for run in self.caches.runs.list():
+            if not run.status.is_finished:
+                self._queue.add(Key("run", *run.metadata.key))
 
     def _wake(self, index: str, key: str) -> None:
         for run in self.caches.runs.by_index(index, key):

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+import msgspec
+
 from toe.api.meta import GROUP, VERSION, ObjectMeta, ObjectReference, Struct
 from toe.api.pod import Pod
 from toe.api.powertool import PowerTool
@@ -102,12 +104,36 @@ class Event(Struct, frozen=True):
     reporting_component: str = ""
 
 
+class AdmissionPolicy(Struct, frozen=True):
+    """Is a ValidatingAdmissionPolicy or its binding, whole: whether it is the one that was generated is asked of it."""
+
+    metadata: ObjectMeta
+    spec: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
 PODS: Resource[Pod] = Resource("", "v1", "pods", "Pod", True, Pod)
 NAMESPACES: Resource[Namespace] = Resource("", "v1", "namespaces", "Namespace", False, Namespace)
 EVENTS: Resource[Event] = Resource("", "v1", "events", "Event", True, Event)
 POWERTOOLS: Resource[PowerTool] = Resource(GROUP, VERSION, "powertools", "PowerTool", True, PowerTool)
 POWERTOOLCONFIGS: Resource[PowerToolConfig] = Resource(
     GROUP, VERSION, "powertoolconfigs", "PowerToolConfig", True, PowerToolConfig
+)
+
+POLICIES: Resource[AdmissionPolicy] = Resource(
+    "admissionregistration.k8s.io",
+    "v1",
+    "validatingadmissionpolicies",
+    "ValidatingAdmissionPolicy",
+    False,
+    AdmissionPolicy,
+)
+POLICY_BINDINGS: Resource[AdmissionPolicy] = Resource(
+    "admissionregistration.k8s.io",
+    "v1",
+    "validatingadmissionpolicybindings",
+    "ValidatingAdmissionPolicyBinding",
+    False,
+    AdmissionPolicy,
 )
 
 AnyResource = Resource[Any]

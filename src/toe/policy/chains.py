@@ -14,6 +14,7 @@ from toe.policy.checks import (
     container_exists,
     cpu_limit_stricter,
     duration_within_limits,
+    fence_in_force,
     fields_permitted,
     host_pid_allowed,
     identity_known,
@@ -64,6 +65,7 @@ LINT: tuple[Check, ...] = (
 
 RUN: tuple[Check, ...] = (
     *LINT,
+    fence_in_force.check,  # behind a fence that holds without us
     requester_known.check,  # somebody answers for it
     service_account_permitted.check,  # no deputy that nobody listed
     requester_may_use.check,  # who may use the tool
