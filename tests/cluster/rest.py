@@ -121,11 +121,17 @@ class Rest:
                 raise
 
     async def send(
-        self, method: str, path: str, params: Mapping[str, Any], body: Object | None = None, kind: str = ""
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any],
+        body: Object | None = None,
+        kind: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> bytes:
         """Sends one request; one that flow control put off is sent again."""
         url = f"{self.server}{path}?{urlencode(params)}"
-        headers = {"Content-Type": kind or "application/json"}
+        headers = {"Content-Type": kind or "application/json", **(headers or {})}
         data = None if body is None else json.dumps(body)
         while True:
             async with self._turns, self._session.request(method, url, data=data, headers=headers) as answer:

@@ -90,9 +90,10 @@ class Stage:
         """Writes, or changes, the tool's config."""
         await self.rest.apply(configs(self.name), a_config(self.name, **spec))
 
-    async def pod(self, name: str, *labels: str, running: bool = True) -> Object:
+    async def pod(self, name: str, *labels: str, running: bool = True, **spec: Any) -> Object:
         """Makes a pod with these labels, and waits until the kubelet reports it as running."""
-        pod = await self.rest.create(pods(self.name), a_pod(name, dict.fromkeys(("all", name, *labels), "yes")))
+        made = a_pod(name, dict.fromkeys(("all", name, *labels), "yes"), **spec)
+        pod = await self.rest.create(pods(self.name), made)
         if running:
             pod = await self.rest.until(pods(self.name, name), lambda p: p["status"].get("phase") == "Running")
         return pod
