@@ -156,7 +156,7 @@ def _variable(tool: CatalogTool, constants: Mapping[str, str], variable: Raw) ->
 
 
 def _mount(tool: CatalogTool, mount: Raw, spec: Raw) -> bool:
-    volume = next((v for v in spec.get("volumes") or () if v["name"] == mount["name"]), {})
+    volume: Raw = next((v for v in spec.get("volumes") or () if v["name"] == mount["name"]), {})
     claim = (volume.get("persistentVolumeClaim") or {}).get("claimName")
     is_listed = any(c.claim_name == claim and c.path == mount["mountPath"] for c in tool.claims)
     return set(mount) <= {"name", "mountPath"} and is_listed

@@ -1,7 +1,7 @@
 """The tools and pods of the fence's tests, and every way to change one field of what is injected."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 
@@ -85,7 +85,7 @@ ARGUMENTS: dict[str, list[str]] = {
 }
 
 CONFIGS = {
-    name: a_config({"name": f"{name}-config"}, name=name, **({"image": DIGEST.format(name)} | spec))
+    name: a_config({"name": f"{name}-config"}, None, **({"name": name, "image": DIGEST.format(name)} | spec))
     for name, spec in _CONFIGS.items()
 }
 _COMPILED = {tool.name: tool for tool in compile_catalog(judged(*CONFIGS.values())).tools}
@@ -261,9 +261,10 @@ def _with(base: Raw, **fields: Any) -> Raw:
     return changed
 
 
-def _inside(base: Raw, key: str, change: Callable[[Raw], None]) -> Raw:
+def _secured(base: Raw, fields: Mapping[str, Any] | None = None, *, without: str = "") -> Raw:
     changed = copy.deepcopy(base)
-    change(changed[key])
+    changed["securityContext"] |= fields or {}
+    changed["securityContext"].pop(without, None)
     return changed
 
 
@@ -384,39 +385,37 @@ def _variables(base: Raw, tool: CatalogTool) -> Iterator[Mutant]:
 
 
 def _securities(base: Raw, tool: CatalogTool) -> Iterator[Mutant]:
-    key, stated = "securityContext", base["securityContext"]
+    stated = base["securityContext"]
     yield Mutant("securityContext: absent", _with(base, securityContext=None), "fence")
     yield Mutant("securityContext: empty", _with(base, securityContext={}), "fence")
     for field in ("privileged", "allowPrivilegeEscalation", "runAsUser", "runAsGroup", "runAsNonRoot"):
-        absent = _inside(base, key, lambda s, field=field: s.pop(field))  # type: ignore[misc]
+        absent = _secured(base, without=field)
         yield Mutant(f"{field}: absent", absent, "fence")
     for field in ("privileged", "allowPrivilegeEscalation", "runAsNonRoot"):
-        flipped = _inside(base, key, lambda s, field=field: s.update({field: not s[field]}))  # type: ignore[misc]
+        flipped = _secured(base, {field: not stated[field]})
         # The API refuses a privileged container that may not escalate.
         is_contradiction = field == ("allowPrivilegeEscalation" if stated["privileged"] else "privileged")
         yield Mutant(f"{field}: flipped", flipped, "api" if is_contradiction else "fence")
     both = not stated["privileged"]
     changed = {"privileged": both, "allowPrivilegeEscalation": both}
-    yield Mutant("privileged: with escalation", _inside(base, key, lambda s: s.update(changed)), "fence")
+    yield Mutant("privileged: with escalation", _secured(base, changed), "fence")
     for field in ("runAsUser", "runAsGroup"):
         for value in (0, 1, 999, 1000, 1001, 4000, 4001, 65534, 2**31 - 1):
-            other = _inside(base, key, lambda s, field=field, value=value: s.update({field: value}))  # type: ignore[misc]
+            other = _secured(base, {field: value})
             if stated[field] != value:
                 yield Mutant(f"{field}: {value}", other, "fence")
     root = {"runAsUser": 0, "runAsGroup": 0, "runAsNonRoot": False}
     if stated["runAsUser"] != 0:
-        yield Mutant("identity: root", _inside(base, key, lambda s: s.update(root)), "fence")
-    yield Mutant("runAsUser: negative", _inside(base, key, lambda s: s.update(runAsUser=-1)), "api")
+        yield Mutant("identity: root", _secured(base, root), "fence")
+    yield Mutant("runAsUser: negative", _secured(base, {"runAsUser": -1}), "api")
     for kind in ("RuntimeDefault", "Unconfined"):
         if tool.privileged or kind != tool.seccomp_profile:
             profile = {"type": kind}
-            yield Mutant(
-                f"seccomp: {kind}", _inside(base, key, lambda s, p=profile: s.update(seccompProfile=p)), "fence"
-            )  # type: ignore[misc]
+            yield Mutant(f"seccomp: {kind}", _secured(base, {"seccompProfile": profile}), "fence")
     local = {"type": "Localhost", "localhostProfile": "x.json"}
-    yield Mutant("seccomp: Localhost", _inside(base, key, lambda s: s.update(seccompProfile=local)), "fence")
+    yield Mutant("seccomp: Localhost", _secured(base, {"seccompProfile": local}), "fence")
     if "seccompProfile" in stated:
-        yield Mutant("seccomp: absent", _inside(base, key, lambda s: s.pop("seccompProfile")), "fence")
+        yield Mutant("seccomp: absent", _secured(base, without="seccompProfile"), "fence")
     strange: Mapping[str, tuple[Any, Layer]] = {
         "readOnlyRootFilesystem: true": ({"readOnlyRootFilesystem": True}, "fence"),
         "readOnlyRootFilesystem: false": ({"readOnlyRootFilesystem": False}, "fence"),
@@ -431,11 +430,11 @@ def _securities(base: Raw, tool: CatalogTool) -> Iterator[Mutant]:
         "hostPID: true": ({"hostPID": True}, "dropped"),
     }
     for label, (fields, layer) in strange.items():
-        yield Mutant(label, _inside(base, key, lambda s, f=fields: s.update(f)), layer)  # type: ignore[misc]
+        yield Mutant(label, _secured(base, fields), layer)
 
 
 def _capabilities(base: Raw) -> Iterator[Mutant]:
-    key, stated = "securityContext", base["securityContext"]["capabilities"]
+    stated = base["securityContext"]["capabilities"]
     have, dropped = stated["add"], stated["drop"]
     lists: list[tuple[str, list[str], list[str]]] = [
         *((f"add {name}", [*have, name], dropped) for name in (*BY_NAME, "ALL", "CAP_SYS_TIME", "sys_time", "NOPE")),
@@ -450,9 +449,9 @@ def _capabilities(base: Raw) -> Iterator[Mutant]:
     for label, add, drop in lists:
         if (add, drop) != (have, dropped):
             changed = {"capabilities": {"add": add, "drop": drop}}
-            yield Mutant(f"capabilities: {label}", _inside(base, key, lambda s, c=changed: s.update(c)), "fence")  # type: ignore[misc]
+            yield Mutant(f"capabilities: {label}", _secured(base, changed), "fence")
     if have or dropped:
-        yield Mutant("capabilities: absent", _inside(base, key, lambda s: s.pop("capabilities")), "fence")
+        yield Mutant("capabilities: absent", _secured(base, without="capabilities"), "fence")
 
 
 def _mounts(base: Raw) -> Iterator[Mutant]:

@@ -22,14 +22,12 @@ import pytest
 import yaml
 
 from devcluster import Cluster
-from toe.api.crd import custom_resource_definition, schema_of
+from toe.api.crd import custom_resource_definition
 from toe.api.fence.accounts import POD_NAME
 from toe.api.fence.objects import fence, parameter
-from toe.api.fence.policy import Profile
-from toe.api.fence.requester import Requester, stamp
-from toe.api.meta import API_VERSION, GROUP, Struct
-from toe.api.powertool import PowerToolStatus
-from toe.api.settings import Settings
+from toe.api.fence.requester import stamp
+from toe.api.meta import API_VERSION, GROUP
+from toe.api.settings import PROFILES, Profile, Settings
 
 Raw = dict[str, Any]
 
@@ -224,18 +222,10 @@ def rights() -> list[Raw]:
     ]
 
 
-class _Stamped(Struct, frozen=True):
-    """Lends the type of a requester to the generator of schemas."""
-
-    spec: Requester
-    status: PowerToolStatus
-
-
 def powertool_definition() -> Raw:
-    """Returns the CRD of PowerTool as it will be when the stamp is installed: ``spec.requester`` has its type."""
+    """Returns the CRD of PowerTool without its own rule on ``spec.requester``, so that the policy's is seen alone."""
     crd: Raw = json.loads(json.dumps(custom_resource_definition("PowerTool")))
     spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    spec["properties"]["requester"] = schema_of(_Stamped)["properties"]["spec"]
     rules = spec["x-kubernetes-validations"]
     spec["x-kubernetes-validations"] = [rule for rule in rules if rule.get("fieldPath") != ".requester"]
     return crd
@@ -258,7 +248,7 @@ class Fenced:
         self.server = Server(cluster.kubeconfig)
         self.stamp = stamp() if stamped else ()
         self.is_newest = True
-        self.objects = (*fence(SETTINGS, profile, stamped=stamped), *self.stamp)
+        self.objects = (*fence(PROFILES[profile], profile, stamped=stamped), *self.stamp)
         self._catalog = catalog
 
     def up(self) -> None:

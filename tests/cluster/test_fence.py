@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from tests.cluster.fence_tools import (
@@ -19,8 +20,20 @@ from tests.cluster.fence_tools import (
     pod_status,
     rendered,
 )
-from tests.cluster.fenced import MERGE, Answer, Fenced, Raw, fenced_clusters, namespace, until
+from tests.cluster.fenced import (
+    DEVELOPER,
+    MERGE,
+    SYSTEM,
+    WEBHOOK,
+    Answer,
+    Fenced,
+    Raw,
+    fenced_clusters,
+    until,
+)
 from tests.fence_model import as_sent, broken
+from toe.api.meta import API_VERSION
+from toe.plan.catalog import default_pull_policy
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -276,8 +289,36 @@ def test_the_audit_log_says_which_run_and_tool_it_was(fenced: Fenced) -> None:
     until(is_told, "the audit log tells of the injection")
 
 
-def test_a_namespace_that_opens_is_open(fenced: Fenced) -> None:
-    """Under the profile standard every namespace is covered, with or without the label."""
-    fenced.server.make(namespace("fence-fresh"))
+def test_every_namespace_that_is_not_protected_is_covered(fenced: Fenced) -> None:
+    """Under the profile standard no label is needed, and no label takes a namespace out of the fence."""
     live = live_pod(fenced, "fence-shut")
     assert inject(fenced, [rendered("peek", live)], place="fence-shut").is_accepted
+    assert inject(fenced, [rendered("peek", live) | {"image": "evil"}], place="fence-shut").policy == "catalog"
+
+
+def test_the_pull_policy_of_a_config_that_states_none_is_the_server_s(fenced: Fenced) -> None:
+    """What the catalog says about an image is what the API server writes for it."""
+    images = (
+        "aperf",
+        "aperf:latest",
+        "aperf:1",
+        "r.example:5000/a/b",
+        "r.example/a:latest@sha256:" + "0" * 64,
+        "Aperf",
+    )
+    for image in images:
+        stored = inject(fenced, [{"name": "debugger-1", "image": image}], by=DEVELOPER).body
+        written = stored["spec"]["ephemeralContainers"][-1]["imagePullPolicy"]
+        assert written == default_pull_policy(image), image
+
+
+def test_the_largest_catalog_that_the_schema_accepts_is_accepted(fenced: Fenced) -> None:
+    """256 tools, each with every list in use: the bounds hold on a real server, and one tool more is refused."""
+    full = msgspec.to_builtins({"spec": {"tools": [TOOLS["careful"]] * 257}})
+    for number, tool in enumerate(full["spec"]["tools"]):
+        full["spec"]["tools"][number] = tool | {"name": f"tool-{number}"}
+    path = f"/apis/{API_VERSION}/namespaces/{SYSTEM}/powertoolcatalogs/catalog?dryRun=All"
+    answer = fenced.server.send("PATCH", path, full, MERGE, by=WEBHOOK)
+    assert (answer.status, "257" in answer.message) == (422, True), answer
+    full["spec"]["tools"].pop()
+    assert fenced.server.send("PATCH", path, full, MERGE, by=WEBHOOK).is_accepted

@@ -6,6 +6,7 @@ takes the bindings away one by one and sees exactly that policy's attacks succee
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import pytest
@@ -237,7 +238,11 @@ CASES: tuple[Case, ...] = (
     Case("exec", "exec as browsers do", lambda f: enter(f, DEVELOPER, verb="GET")),
     Case("exec", "the controller", lambda f: enter(f, CONTROLLER)),
     *(
-        Case("labels", f"{label} {part or 'itself'}", lambda f, a=label, b=part: relabel(f, DEVELOPER, a, "true", b))
+        Case(
+            "labels",
+            f"{label} {part or 'itself'}",
+            partial(relabel, by=DEVELOPER, label=label, value="true", part=part),
+        )
         for label in ("toe.run/tools", "toe.run/allow-privileged-tools")
         for part in ("", "/status", "/finalize")
     ),
@@ -454,8 +459,8 @@ class TestStamp:
         try:
             plain = run("plain")
             until(lambda: fenced.server.send("POST", path, plain, by=DEVELOPER).policy == "requester", "no stamp")
-            whole = {"username": "ann", "uid": "u-17", "groups": [TESTERS, "team-a", "system:authenticated"]}
-            extra = {"extra": {"example.com/scopes": ["few"], "b": ["c"]}}
+            whole: Raw = {"username": "ann", "uid": "u-17", "groups": [TESTERS, "team-a", "system:authenticated"]}
+            extra: Raw = {"extra": {"example.com/scopes": ["few"], "b": ["c"]}}
             for forged in (
                 self.FORGED,
                 whole,

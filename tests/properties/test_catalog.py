@@ -144,7 +144,7 @@ def test_words_that_the_grammar_accepts_are_accepted(grammar: Raw, fixed: list[s
 
 @given(grammar=grammars(), fixed=st.lists(st.sampled_from(["-a", "-z"]), max_size=2))
 def test_a_flag_that_is_not_listed_is_refused(grammar: Raw, fixed: list[str]) -> None:
-    """A word with a dash is a flag, whatever an operand pattern accepts; the administrator's own are not given again."""
+    """A word with a dash is a flag, whatever an operand pattern accepts; administrators' own are not given again."""
     (tool,) = _compiled(a_config(arguments=grammar, defaultArgs=fixed))
     given_flags = {option["flag"] for option in grammar["options"]} - set(fixed)
     pod = a_pod()

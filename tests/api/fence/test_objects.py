@@ -8,12 +8,13 @@ import pytest
 from toe.api.fence import requester
 from toe.api.fence.catalog import MARKER, custom_resource_definition, empty_catalog
 from toe.api.fence.objects import fence, parameter
-from toe.api.fence.policy import PREFIX, Profile, quoted
-from toe.api.settings import Settings
+from toe.api.fence.policy import PREFIX, quoted
+from toe.api.settings import PROFILES as SETTINGS
+from toe.api.settings import Profile, Settings
 from toe.policy.arguments import MARKER as SUPERVISORS
 from toe.policy.checks.privileged_permitted import LABEL
 
-ELSEWHERE = Settings(system_namespace="ops", max_containers_per_pod=3)
+ELSEWHERE = Settings(system_namespace="ops", max_containers_per_pod=3, require_use="Low")
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 STANDARD = (
     *("catalog", "uncovered", "injector", "token", "mint", "writers"),
@@ -33,7 +34,7 @@ def _names(objects: list[dict[str, Any]]) -> list[str]:
 @pytest.mark.parametrize("stamped", [False, True])
 def test_every_policy_has_its_binding_and_all_bindings_come_last(profile: Profile, stamped: bool) -> None:
     """No binding is installed before its policy: that would be silently open."""
-    objects = fence(Settings(), profile, stamped=stamped)
+    objects = fence(SETTINGS[profile], profile, stamped=stamped)
     policies, bindings = _of("Policy", objects), _of("PolicyBinding", objects)
     assert [*policies, *bindings] == list(objects)
     more = (*(["use"] if profile == "hardened" else []), *(["requester"] if stamped else []))
@@ -44,7 +45,7 @@ def test_every_policy_has_its_binding_and_all_bindings_come_last(profile: Profil
 @pytest.mark.parametrize("profile", PROFILES)
 def test_everything_fails_closed_and_says_whose_refusal_it_is(profile: Profile) -> None:
     """failurePolicy Fail, action Deny, reason Forbidden, and a sentence that begins with ``toe fence:``."""
-    objects = fence(Settings(), profile, stamped=True)
+    objects = fence(SETTINGS[profile], profile, stamped=True)
     for policy in _of("Policy", objects):
         assert policy["spec"]["failurePolicy"] == "Fail"
         for validation in policy["spec"]["validations"]:

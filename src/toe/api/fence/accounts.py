@@ -9,7 +9,6 @@ from toe.api.fence.policy import (
     TOOLS_LABEL,
     WEBHOOK,
     Object,
-    Profile,
     Refusal,
     account,
     accounts,
@@ -22,7 +21,7 @@ from toe.api.fence.policy import (
     validating,
 )
 from toe.api.powertoolcatalog import PLURAL
-from toe.api.settings import Settings
+from toe.api.settings import Profile, Settings
 
 POD_NAME = "authentication.kubernetes.io/pod-name"
 """In ``userInfo.extra`` of every token that is bound to a pod.

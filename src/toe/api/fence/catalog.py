@@ -16,7 +16,6 @@ from toe.api.fence.policy import (
     TOOL_NAME,
     TOOLS_LABEL,
     Object,
-    Profile,
     Refusal,
     is_account,
     listed,
@@ -25,7 +24,7 @@ from toe.api.fence.policy import (
 )
 from toe.api.meta import API_VERSION, GROUP, VERSION
 from toe.api.powertoolcatalog import KIND, NAME, PLURAL, PowerToolCatalog
-from toe.api.settings import Settings
+from toe.api.settings import Profile, Settings
 
 MARKER = "--user-args--"
 """The supervisor's own word, which no user's word may be (:data:`toe.policy.arguments.MARKER`)."""

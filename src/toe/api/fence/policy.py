@@ -5,13 +5,12 @@ and https://kubernetes.io/docs/reference/using-api/cel/ (which CEL there is in w
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from toe.api.meta import GROUP, Struct
 from toe.api.settings import Settings
 
 Object = dict[str, Any]
-Profile = Literal["standard", "hardened"]
 
 CONTROLLER = "toe-controller"
 """The one account that injects and that writes status."""

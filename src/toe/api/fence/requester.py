@@ -5,7 +5,7 @@ There is no exception for toe's own accounts: a stolen token must not name someb
 
 from toe.api.fence.policy import NAME_PREFIX, Object, Refusal, obj, own, quoted, validating
 from toe.api.meta import GROUP
-from toe.api.powertool import Requester as Requester
+from toe.api.settings import Settings
 
 
 def stamp() -> tuple[Object, Object]:
@@ -61,18 +61,25 @@ def twin() -> tuple[Object, Object]:
     )
 
 
-def use() -> tuple[Object, Object]:
-    """Returns the policy that asks for the verb ``use`` on the tool, for profiles in which every tool needs it."""
+def use(settings: Settings) -> tuple[Object, Object]:
+    """Returns the policy that asks for the verb ``use`` on the tool, where tools of every tier need it.
+
+    The tier is the judge's to know: here one of the two rights is enough, the one in the run's namespace or the one for
+    tier Extreme in the system namespace under ``<namespace>.<tool>``. The controller asks for the right one.
+    """
+    tool = "object.?spec.?tool.?name.orValue('')"
+    resource = f"authorizer.group({quoted(GROUP)}).resource('powertoolconfigs')"
+    extreme = f"request.namespace + '.' + {tool}"
     return validating(
         "use",
         [own(["powertools"], "CREATE")],
         [
             Refusal(
-                f"authorizer.group({quoted(GROUP)}).resource('powertoolconfigs').namespace(request.namespace)"
-                ".name(object.?spec.?tool.?name.orValue('')).check('use').allowed()",
+                f"{resource}.namespace(request.namespace).name({tool}).check('use').allowed() || "
+                f"{resource}.namespace({quoted(settings.system_namespace)}).name({extreme}).check('use').allowed()",
                 "a run needs the verb use on the tool",
                 "request.userInfo.username + ' needs the verb use on powertoolconfigs named ' + "
-                "object.?spec.?tool.?name.orValue('') + ' in the namespace ' + request.namespace",
+                f"{tool} + ' in the namespace ' + request.namespace",
             )
         ],
     )
