@@ -26,7 +26,7 @@ def check(request: Request) -> tuple[Unmet | Violation, ...]:
             return (
                 Unmet(Reason.ACCESS_UNKNOWN, f"whether {requester.username} may enter the target is not known yet"),
             )
-        case False:
+        case _:
             name = request.configs[0].config.spec.name
             message = (
                 f"{name} reaches {', '.join(reach)}, and {requester.username} may not exec there; ask for: {right}"

@@ -25,6 +25,6 @@ def check(request: Request) -> tuple[Unmet | Violation, ...]:
             return ()
         case None:
             return (Unmet(Reason.ACCESS_UNKNOWN, f"whether {requester.username} may use the tool is not known yet"),)
-        case False:
+        case _:
             message = f"{requester.username} may not use {judged.config.spec.name} here; ask for: {right}"
             return (Violation(Reason.USE_NOT_GRANTED, message),)
