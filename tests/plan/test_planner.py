@@ -26,7 +26,9 @@ from toe.api.powertool import PowerTool, PowerToolStatus
 from toe.api.reasons import Reason
 from toe.plan.actions import AddEphemeralContainer, Plan, RecordEvent, WriteStatus
 from toe.plan.container import ToolContainer
-from toe.plan.planner import MAX_ARTIFACTS, not_after, plan
+from toe.plan.deadlines import not_after
+from toe.plan.ending import MAX_ARTIFACTS
+from toe.plan.planner import plan
 from toe.plan.snapshot import Snapshot
 from toe.policy.verdict import Violation
 
