@@ -41,6 +41,8 @@ demo: venv ## a cluster, a shop under load, its flame graph and a packet capture
 
 .PHONY: test
 test: venv ## everything: pure rules, a real API server, a real node, the supervisor
+	@$(RUN) -m devcluster build
+	@$(RUN) -m tools.images >/dev/null
 	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
 	@$(BIN)/pytest -q
 
