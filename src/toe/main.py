@@ -10,22 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
-from toe.api.meta import Struct
-
-
-class Surroundings(Struct, frozen=True):
-    """Is what the program finds around it, read once."""
-
-    environment: dict[str, str]
-    home: Path
-    is_plugin: bool = False
-    """Whether people call it as ``kubectl toe``: what usage texts show."""
-
-    @property
-    def kubeconfig(self) -> tuple[Path, ...]:
-        """Is the files that kubectl would merge: ``$KUBECONFIG``, else ``~/.kube/config``."""
-        listed = [Path(part) for part in self.environment.get("KUBECONFIG", "").split(os.pathsep) if part]
-        return tuple(listed) or (self.home / ".kube" / "config",)
+from toe.api.surroundings import Surroundings
 
 
 def now() -> datetime:
@@ -35,7 +20,7 @@ def now() -> datetime:
 
 def surroundings(*, is_plugin: bool = False) -> Surroundings:
     """Reads the environment: the one place that does."""
-    return Surroundings(environment=dict(os.environ), home=Path.home(), is_plugin=is_plugin)  # noqa: TID251
+    return Surroundings(environment=dict(os.environ), home=str(Path.home()), is_plugin=is_plugin)  # noqa: TID251
 
 
 def main() -> NoReturn:

@@ -28,7 +28,7 @@ def cluster() -> FakeCluster:
 def person(cluster: FakeCluster, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Person]:
     """Types a command line of ``kubectl toe`` into a pipe, with the cluster as the current context."""
     with serving(cluster, tmp_path) as kubeconfig:
-        around = Surroundings(environment={"KUBECONFIG": str(kubeconfig)}, home=tmp_path, is_plugin=True)
+        around = Surroundings(environment={"KUBECONFIG": str(kubeconfig)}, home=str(tmp_path), is_plugin=True)
 
         began = time.monotonic()
 

@@ -1,13 +1,11 @@
 """The cluster flags are kubectl's, in name and meaning."""
 
-from pathlib import Path
-
 from tests.builders import NOW
 from tests.cli.fakecluster import CONFIGS, FakeCluster
 from tests.cli.scene import Person
+from toe.api.surroundings import Surroundings
 from toe.cli.call import WORDS_OF_FLAG, Call, Flags, given_flags
 from toe.cli.screen import Screen
-from toe.main import Surroundings
 
 KUBECTL = (
     "--kubeconfig --context --namespace -n --cluster --user --server -s --token --as --as-group --as-uid "
@@ -39,5 +37,5 @@ def test_people_read_the_name_they_typed() -> None:
     """``kubectl toe`` as a plugin, ``toe`` else."""
     screen = Screen.__new__(Screen)
     for is_plugin, name in ((True, "kubectl toe"), (False, "toe")):
-        around = Surroundings(environment={}, home=Path("/"), is_plugin=is_plugin)
+        around = Surroundings(environment={}, home="/", is_plugin=is_plugin)
         assert Call(around, lambda: NOW, screen).program == name

@@ -10,8 +10,9 @@ import yaml
 
 from tests.builders import config_manifest, powertool_manifest
 from tests.cli.scene import Ran
+from toe.api.surroundings import Surroundings
 from toe.cli.program import run
-from toe.main import Surroundings, now
+from toe.main import now
 
 GOOD = config_manifest()
 RUN = powertool_manifest()
@@ -19,7 +20,7 @@ RUN = powertool_manifest()
 
 def lint(capsys: pytest.CaptureFixture[str], *words: str) -> Ran:
     """Types a command line; there is no cluster anywhere."""
-    status = run(("lint", *words), Surroundings(environment={}, home=Path("/nonexistent"), is_plugin=True), now)
+    status = run(("lint", *words), Surroundings(environment={}, home="/nonexistent", is_plugin=True), now)
     return Ran(status, *capsys.readouterr())
 
 

@@ -15,7 +15,7 @@ COMMANDS = ("run", "plan", "lint", "tools", "get", "logs", "cancel")
 
 def type_in(capsys: pytest.CaptureFixture[str], *words: str, plugin: bool = True) -> Ran:
     """Types a command line that needs no cluster."""
-    status = run(words, Surroundings(environment={}, home=Path("/nonexistent"), is_plugin=plugin), now)
+    status = run(words, Surroundings(environment={}, home="/nonexistent", is_plugin=plugin), now)
     return Ran(status, *capsys.readouterr())
 
 

@@ -6,14 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from toe.api.surroundings import Surroundings
 from toe.cli.screen import Screen
-
-if TYPE_CHECKING:
-    from toe.main import Surroundings
 
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
@@ -43,7 +41,7 @@ class Flags:
 class Call:
     """Is one call: its surroundings, the clock, the screen, the cluster flags and the tool's words."""
 
-    around: "Surroundings"
+    around: Surroundings
     now: Callable[[], datetime]
     screen: Screen
     flags: Flags = Flags()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -198,7 +199,7 @@ def access_of(call: Call) -> Access:
     """Returns the way to the cluster that kubectl would take with the same flags."""
     flags, around = call.flags, call.around
     return from_kubeconfig(
-        (flags.kubeconfig,) if flags.kubeconfig else around.kubeconfig,
+        (flags.kubeconfig,) if flags.kubeconfig else [Path(path) for path in around.kubeconfig],
         context=flags.context,
         namespace=flags.namespace,
         user=flags.user,

@@ -3,15 +3,12 @@
 from collections.abc import Callable
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Protocol, Self
 
 from toe.api.powertool import PowerTool
 from toe.cli.screen import Screen
 from toe.report.run import ROW_HEADER, Row, rows, waits_for
 from toe.report.text import columns, one_line
-
-if TYPE_CHECKING:
-    pass
 
 OVER = frozenset({"Succeeded", "Failed", "Refused", "Gone"})
 

@@ -8,18 +8,16 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from toe import __version__
+from toe.api.surroundings import Surroundings
 from toe.cli.call import WORDS_OF_FLAG, Call, takes_flags
 from toe.cli.screen import Screen
 from toe.errors import ToeError
-
-if TYPE_CHECKING:
-    from toe.main import Surroundings
 
 REFUSED, CANCELED = 2, 130
 COMPLETION = ("--show-completion", "--install-completion")
@@ -60,7 +58,7 @@ app = typer.Typer(
 )
 
 
-def run(arguments: Sequence[str], around: "Surroundings", now: Callable[[], datetime]) -> int:
+def run(arguments: Sequence[str], around: Surroundings, now: Callable[[], datetime]) -> int:
     """Runs one command line and returns its exit status."""
     screen = Screen(sys.stdout, sys.stderr, around.environment)
     call = Call(around, now, screen)

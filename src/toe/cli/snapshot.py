@@ -6,11 +6,11 @@ import msgspec
 
 from toe.api.pod import Pod
 from toe.api.powertool import PowerTool
-from toe.api.powertoolconfig import PodSecurityLevel, PowerToolConfig
+from toe.api.powertoolconfig import PodSecurityLevel
 from toe.cli.cluster import Cluster
 from toe.errors import ForbiddenError
 from toe.kube.resource import PODS, POWERTOOLS
-from toe.plan.snapshot import Rival, Snapshot
+from toe.plan.snapshot import Rival, Snapshot, rival_of
 from toe.plan.targets import ENDED
 from toe.policy.identity import is_eligible
 from toe.policy.request import JudgedConfig, Request
@@ -110,18 +110,5 @@ def _rivals(
         else:
             continue
         own = [judged.config for judged in configs if judged.config.spec.name == other.spec.tool.name]
-        found.append(_rival(other, own, uids, holds=holds))
+        found.append(rival_of(other, own, uids, holds=holds))
     return tuple(found)
-
-
-def _rival(run: PowerTool, configs: list[PowerToolConfig], pods: frozenset[str], *, holds: bool) -> Rival:
-    limits = [config.spec.effective_limits.max_concurrent_per_pod for config in configs]
-    return Rival(
-        name=run.metadata.name,
-        uid=run.metadata.uid,
-        created=run.metadata.creation_timestamp,
-        pods=pods,
-        tools=frozenset(target.tool_container for target in run.status.targets if target.tool_container),
-        holds=holds,
-        max_concurrent=min(limits, default=1),
-    )

@@ -11,7 +11,7 @@ from toe.api.powertoolconfig import PowerToolConfig
 from toe.api.settings import Settings
 from toe.kube.cache import Cache
 from toe.kube.resource import Namespace
-from toe.plan.snapshot import ConfigSnapshot, Rival, Snapshot
+from toe.plan.snapshot import ConfigSnapshot, Rival, Snapshot, rival_of
 from toe.plan.targets import ENDED
 from toe.policy.access import Answers, Question
 from toe.policy.identity import is_eligible
@@ -247,17 +247,3 @@ class Observer:
 
     def _rival(self, run: PowerTool, pods: frozenset[str], *, holds: bool) -> Rival:
         return rival_of(run, self.holders(run.spec.tool.name), pods, holds=holds)
-
-
-def rival_of(run: PowerTool, configs: list[PowerToolConfig], pods: frozenset[str], *, holds: bool) -> Rival:
-    """Returns a run as others see it: what it holds or waits for, and how many its tool tolerates beside it."""
-    limits = [config.spec.effective_limits.max_concurrent_per_pod for config in configs]
-    return Rival(
-        name=run.metadata.name,
-        uid=run.metadata.uid,
-        created=run.metadata.creation_timestamp,
-        pods=pods,
-        tools=frozenset(target.tool_container for target in run.status.targets if target.tool_container),
-        holds=holds,
-        max_concurrent=min(limits, default=1),
-    )

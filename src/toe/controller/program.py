@@ -9,22 +9,19 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
 import uvloop
 
 from toe.api.settings import PROFILES, Settings
+from toe.api.surroundings import Surroundings
 from toe.api.time import parse_duration
 from toe.controller.probes import serve_probes
 from toe.controller.reconcile import WORKERS, Controller
 from toe.errors import SettingsError
 from toe.kube.access import Access, from_kubeconfig, in_cluster
 from toe.kube.client import Client
-
-if TYPE_CHECKING:
-    from toe.main import Surroundings
 
 _log = structlog.get_logger(__name__)
 _DURATIONS = {
@@ -34,7 +31,7 @@ _DURATIONS = {
 }
 
 
-def run(arguments: Sequence[str], around: "Surroundings", clock: Callable[[], datetime]) -> int:
+def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], datetime]) -> int:
     """Runs the controller until SIGTERM or SIGINT; returns the exit status."""
     options = _options(arguments)
     _configure_log(options.log_level)
@@ -100,11 +97,11 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _access(options: argparse.Namespace, around: "Surroundings") -> Access:
+def _access(options: argparse.Namespace, around: Surroundings) -> Access:
     host = around.environment.get("KUBERNETES_SERVICE_HOST", "")
     if host and options.kubeconfig is None:
         return in_cluster(host=host, port=around.environment.get("KUBERNETES_SERVICE_PORT", "443"))
-    paths = (options.kubeconfig,) if options.kubeconfig else around.kubeconfig
+    paths = [options.kubeconfig] if options.kubeconfig else [Path(path) for path in around.kubeconfig]
     return from_kubeconfig(paths, context=options.context, environment=around.environment)
 
 

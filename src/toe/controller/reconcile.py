@@ -29,7 +29,6 @@ from toe.controller.observe import (
     Observer,
     claims,
     index_conflicted,
-    rival_of,
 )
 from toe.errors import ClusterError
 from toe.kube.cache import Cache
@@ -40,7 +39,7 @@ from toe.kube.resource import NAMESPACES, PODS, POWERTOOLCONFIGS, POWERTOOLS, Na
 from toe.plan.actions import Plan, WriteStatus
 from toe.plan.configs import plan_config
 from toe.plan.planner import plan
-from toe.plan.snapshot import Snapshot
+from toe.plan.snapshot import Snapshot, rival_of
 from toe.plan.targets import live_tools
 from toe.policy.identity import is_eligible
 

@@ -1,10 +1,11 @@
 """One frozen picture of everything a decision needs, with one ``now``."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from toe.api.meta import Struct
 from toe.api.pod import Pod
+from toe.api.powertool import PowerTool
 from toe.api.powertoolconfig import PowerToolConfig
 from toe.policy.readiness import Readiness
 from toe.policy.request import Request
@@ -57,3 +58,17 @@ class ConfigSnapshot(Struct, frozen=True):
     readiness: Readiness
     holders: tuple[str, ...] = ()
     """metadata.name of every config of the system namespace with this tool name, itself included."""
+
+
+def rival_of(run: PowerTool, configs: Iterable[PowerToolConfig], pods: frozenset[str], *, holds: bool) -> Rival:
+    """Returns a run as others see it: what it holds or waits for, and how many its tool tolerates beside it."""
+    limits = [config.spec.effective_limits.max_concurrent_per_pod for config in configs]
+    return Rival(
+        name=run.metadata.name,
+        uid=run.metadata.uid,
+        created=run.metadata.creation_timestamp,
+        pods=pods,
+        tools=frozenset(target.tool_container for target in run.status.targets if target.tool_container),
+        holds=holds,
+        max_concurrent=min(limits, default=1),
+    )
