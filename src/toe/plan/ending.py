@@ -27,7 +27,8 @@ def finish(snapshot: Snapshot, status: PowerToolStatus, targets: tuple[Target, .
     phase: Phase = "Completed" if targets and not bad else "Canceled" if run.spec.cancel or canceled else "Failed"
     match phase:
         case "Completed":
-            reason, message = Reason.COMPLETED, f"all {len(targets)} targets succeeded"
+            reason = Reason.COMPLETED
+            message = "the target succeeded" if len(targets) == 1 else f"all {len(targets)} targets succeeded"
         case "Canceled":
             reason = Reason.CANCELED
             message = f"canceled; {len(targets) - len(bad)} of {len(targets)} targets had succeeded"
