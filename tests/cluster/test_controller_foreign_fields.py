@@ -14,7 +14,7 @@ from tests.cluster.rest import Object, RefusedError, pods, runs, tools_in
 from tests.cluster.stage import Stage, a_run, staged
 from tests.cluster.toykubelet import ToyKubelet
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(500)]
 
 RUNS = 1000
 PODS = 100
@@ -94,7 +94,7 @@ async def test_nothing_of_a_user_changes_the_container(scene: tuple[Stage, ToyKu
     # Both kinds are there in numbers: fields the API server refuses, and fields it prunes.
     assert 200 < len(accepted) < 900, len(accepted)
     async with running(stage.kubeconfig, "--max-containers-per-pod", str(IN_A_POD)):
-        await kubelet.saw(stage.name, len(accepted) + 1)
+        await kubelet.saw(stage.name, len(accepted) + 1, seconds=400)
     found = await stage.rest.get(pods(stage.name))
     containers = {env_of(c)["TOE_RUN"]: c for pod in found["items"] for c in tools_in(pod)}
     assert sorted(containers) == sorted(["empty", *accepted])

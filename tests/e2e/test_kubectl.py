@@ -184,7 +184,7 @@ async def test_messages_read_exactly_so(node: Node, place: str) -> None:
     told = (
         f"PowerTool namespace '{place}' is not allowed for tool 'elsewhere'. Allowed namespaces: [production staging]"
     )
-    assert reason(run, "Failed") == ("NamespaceNotAllowed", sentence)
+    assert reason(run, "Failed") == ("NamespaceNotAllowed", told)
     await node.kubectl("delete", "pt", "-n", place, "unknown")
 
 

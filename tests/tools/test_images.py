@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.node, pytest.mark.timeout(600)]
 
 TOOLS = ("py-spy", "strace", "tcpdump")
 # Compressed, as they travel and are kept; what they are made of may change, their order of magnitude may not.
-MOST_BYTES = {"py-spy": 8 << 20, "strace": 8 << 20, "tcpdump": 12 << 20, "shop": 32 << 20}
+MOST_BYTES = {"py-spy": 8 << 20, "strace": 8 << 20, "tcpdump": 12 << 20, "shop": 32 << 20, "operator": 64 << 20}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -292,6 +292,18 @@ def test_toe_run_is_dumpable_for_nobody(shop: Cluster) -> None:
             break
         time.sleep(0.5)
     assert seen == ["seen", "refused"]
+    until_ended(shop, "shop", pod)
+
+
+def until_ended(cluster: Cluster, namespace: str, pod: str) -> None:
+    """Waits until no tool is in a pod: a process has one tracer at a time, and the next test wants to be it."""
+    for _ in range(60):
+        document = json.loads(cluster.kubectl("get", "pod", "-n", namespace, pod, "-o", "json"))
+        statuses = document["status"].get("ephemeralContainerStatuses", [])
+        if all("terminated" in status["state"] for status in statuses):
+            return
+        time.sleep(0.5)
+    raise AssertionError(f"a tool in {pod} does not end")
 
 
 def restarts(cluster: Cluster, namespace: str, pod: str) -> int:
