@@ -11,6 +11,7 @@ from tests.builders import NOW, SETTINGS, Raw, a_config, a_pod, a_powertool, mer
 from toe.api.pod import Pod
 from toe.api.powertool import PowerTool
 from toe.controller.reconcile import Controller, Key
+from toe.errors import ClusterError, UnavailableError
 from toe.kube.client import Client
 from toe.kube.resource import Resource
 from toe.plan.conditions import is_true
@@ -206,3 +207,27 @@ async def test_a_taken_pod_that_loses_its_label_is_waited_for_no_longer(scene: S
     scene.relabeled("a", a=None)
     await scene.passes()
     assert [target.pod for target in scene.known("late").status.targets] == ["b"]
+
+
+async def test_a_question_about_rights_that_got_no_answer_is_asked_again() -> None:
+    """Nothing is injected meanwhile, and the run does not wait for its deadline to be looked at."""
+    scene = Scene()
+    dangerous = a_config(security={"capabilities": {"drop": ["ALL"], "add": ["SYS_ADMIN"]}, "runAsRoot": True})
+    scene.controller.caches.configs.observe(scene.server.store("powertoolconfigs", dangerous))
+    scene.pod("a", "one")
+    scene.run("r", "one")
+    answers: list[bytes | ClusterError] = [UnavailableError("no answer"), b'{"status": {"allowed": true}}']
+
+    async def raw(*_: Any, **__: Any) -> bytes:
+        answer = answers.pop(0)
+        if isinstance(answer, ClusterError):
+            raise answer
+        return answer
+
+    scene.server.raw = raw  # type: ignore[attr-defined]
+    key = Key("run", "production", "r")
+    with pytest.raises(UnavailableError):
+        await scene.controller._reconcile_run(key)
+    assert "ephemeralContainers" not in scene.server.objects["pods", "a"]["spec"]
+    await scene.controller._reconcile_run(key)
+    assert scene.server.objects["pods", "a"]["spec"]["ephemeralContainers"]

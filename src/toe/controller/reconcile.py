@@ -30,7 +30,7 @@ from toe.controller.observe import (
     claims,
     index_conflicted,
 )
-from toe.errors import ClusterError
+from toe.errors import ClusterError, UnavailableError
 from toe.kube.cache import Cache
 from toe.kube.client import Client
 from toe.kube.events import EventRecorder
@@ -41,6 +41,7 @@ from toe.plan.configs import plan_config
 from toe.plan.planner import plan
 from toe.plan.snapshot import Snapshot, rival_of
 from toe.plan.targets import live_tools
+from toe.policy.access import NO_ANSWERS, Answers
 from toe.policy.identity import is_eligible
 
 WORKERS = 32
@@ -134,6 +135,7 @@ class Controller:
         if snapshot is None:
             return
         requester, questions = snapshot.request.run.spec.requester, self._observer.questions(snapshot)
+        access: Answers = NO_ANSWERS
         if requester is not None and questions:
             access = await ask(self._client, requester, questions)
             snapshot = self._observer.run(key.namespace, key.name, now, access)  # the world went on meanwhile
@@ -153,6 +155,8 @@ class Controller:
             self._queue.add(key)
         if decided.look_again is not None:
             self._queue.add_after(key, max((decided.look_again - now).total_seconds(), 0.01))
+        if None in access.values():
+            raise UnavailableError("a question about the requester's rights was not answered")
 
     def _reserve(self, snapshot: Snapshot, decided: Plan) -> None:
         """Holds the pods of a run while its freezing is being written: other passes run meanwhile."""
@@ -248,6 +252,7 @@ def _fate(pod: Pod) -> tuple[object, ...]:
     return (
         status.ephemeral_container_statuses,
         status.container_statuses,
+        status.init_container_statuses,
         status.phase,
         pod.metadata.deletion_timestamp,
     )
