@@ -1,7 +1,7 @@
 """The composition root: reads arguments, environment and clock once, and opens one door.
 
-``toe controller`` runs the operator; every other word is a person's and goes to :mod:`toe.cli`. ``kubectl toe`` is the
-same program under the name kubectl looks for.
+``toe controller`` and ``toe webhook`` are the operator; every other word is a person's and goes to :mod:`toe.cli`.
+``kubectl toe`` is the same program under the name kubectl looks for.
 """
 
 import os
@@ -30,6 +30,10 @@ def main() -> NoReturn:
         from toe.controller.program import run as run_controller
 
         raise SystemExit(run_controller(arguments[1:], surroundings(), now))
+    if arguments[:1] == ["webhook"]:
+        from toe.webhook.program import run as run_webhook
+
+        raise SystemExit(run_webhook(arguments[1:], surroundings(), now))
     _person(arguments, surroundings())
 
 

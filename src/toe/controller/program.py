@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import gc
-import logging
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from toe.controller.reconcile import WORKERS, Controller
 from toe.errors import SettingsError
 from toe.kube.access import Access, from_kubeconfig, in_cluster
 from toe.kube.client import Client
+from toe.kube.log import LOG_LEVELS, configure_log
 
 _log = structlog.get_logger(__name__)
 _DURATIONS = {
@@ -34,7 +34,7 @@ _DURATIONS = {
 def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], datetime]) -> int:
     """Runs the controller until SIGTERM or SIGINT; returns the exit status."""
     options = _options(arguments)
-    _configure_log(options.log_level)
+    configure_log(options.log_level)
     try:
         access, settings = _access(options, around), _settings(options)
     except SettingsError as error:
@@ -93,7 +93,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--fenced-pod", metavar="POD", help="our own pod's name: inject only while the API server's fence is in force"
     )
     parser.add_argument("--health-port", type=int, help="serves /healthz and /readyz there; default: nowhere")
-    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    parser.add_argument("--log-level", default="info", choices=LOG_LEVELS)
     return parser.parse_args(arguments)
 
 
@@ -126,19 +126,3 @@ def _duration(flag: str, text: str) -> timedelta:
     if duration is None or duration.total_seconds() < 1:
         raise SettingsError(f"{flag} {text!r}: a duration of at least 1s such as 5m is wanted")
     return duration
-
-
-def _configure_log(level: str) -> None:
-    """Sends one JSON object a line to standard error; texts are constant, facts are fields."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(serializer=lambda value, **_: msgspec.json.encode(value, enc_hook=str)),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
-        cache_logger_on_first_use=True,
-    )

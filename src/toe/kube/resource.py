@@ -8,6 +8,7 @@ import msgspec
 from toe.api.meta import GROUP, VERSION, ObjectMeta, ObjectReference, Struct
 from toe.api.pod import Pod
 from toe.api.powertool import PowerTool
+from toe.api.powertoolcatalog import PowerToolCatalog
 from toe.api.powertoolconfig import PowerToolConfig
 from toe.errors import InvalidError
 
@@ -119,6 +120,9 @@ POWERTOOLCONFIGS: Resource[PowerToolConfig] = Resource(
     GROUP, VERSION, "powertoolconfigs", "PowerToolConfig", True, PowerToolConfig
 )
 
+POWERTOOLCATALOGS: Resource[PowerToolCatalog] = Resource(
+    GROUP, VERSION, "powertoolcatalogs", "PowerToolCatalog", True, PowerToolCatalog
+)
 POLICIES: Resource[AdmissionPolicy] = Resource(
     "admissionregistration.k8s.io",
     "v1",

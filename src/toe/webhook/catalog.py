@@ -1,0 +1,76 @@
+"""Keep the catalog equal to the configs: the one object that the API server's fence compares every injection with.
+
+Written by the webhook's account, which cannot inject; the controller, which can, cannot write it. Zero writes while
+both are equal. A catalog that is gone is not made anew: its absence refuses everything, and making it is for the
+installer.
+"""
+
+import asyncio
+from typing import Any
+
+import msgspec
+import structlog
+
+from toe.api.powertoolcatalog import NAME, PowerToolCatalog, PowerToolCatalogSpec
+from toe.api.settings import Settings
+from toe.errors import ClusterError
+from toe.kube.client import Client
+from toe.kube.resource import POWERTOOLCATALOGS
+from toe.plan.catalog import compile_catalog
+from toe.webhook.observe import Observer
+
+RETRY_SECONDS = 1.0
+_log = structlog.get_logger(__name__)
+
+
+class CatalogKeeper:
+    """Writes the catalog whenever configs or somebody else changed it."""
+
+    def __init__(self, client: Client, settings: Settings) -> None:
+        self._client = client
+        self._settings = settings
+        self._changed = asyncio.Event()
+        self.is_current = False
+        """Whether the catalog says what the configs say: a metric, and part of readiness."""
+
+    def wake(self) -> None:
+        """Has the catalog looked at."""
+        self._changed.set()
+
+    async def run(self, observer: Observer) -> None:
+        """Keeps the catalog until it is cancelled."""
+        await observer.synced()
+        while True:
+            self._changed.clear()
+            self.is_current = await self._keep(observer)
+            try:
+                async with asyncio.timeout(None if self.is_current else RETRY_SECONDS):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def _keep(self, observer: Observer) -> bool:
+        catalog = observer.catalogs.get(self._settings.system_namespace, NAME)
+        if catalog is None:
+            _log.error("the catalog is gone", namespace=self._settings.system_namespace, name=NAME)
+            return False
+        wanted = compile_catalog(observer.judged())
+        if catalog.spec == wanted:
+            return True
+        try:
+            stored = await self._client.patch(
+                POWERTOOLCATALOGS, catalog.metadata.namespace, NAME, change(catalog, wanted), kind="merge"
+            )
+        except ClusterError as error:
+            _log.warning("the catalog could not be written", error=error.message, status=error.status)
+            return False
+        observer.catalogs.observe(stored)
+        _log.info("catalog written", tools=[tool.name for tool in wanted.tools])
+        return True
+
+
+def change(catalog: PowerToolCatalog, wanted: PowerToolCatalogSpec) -> dict[str, Any]:
+    """Returns the merge patch that makes the catalog say what is wanted; it fails on any other version of it."""
+    meta = catalog.metadata
+    tools = msgspec.to_builtins(wanted.tools)
+    return {"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version}, "spec": {"tools": tools}}

@@ -1,0 +1,121 @@
+"""What becomes of a request to create a PowerTool, or to write a PowerToolConfig. Pure.
+
+The chain RUN is asked with what is known now. A violation refuses; so does a right that was not answered. What may come
+by itself (a config, a pod) is let in with a warning: ``kubectl apply -f dir/`` works in any order.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from toe.api.codec import decode, problems_of
+from toe.api.powertool import PowerTool
+from toe.api.powertoolconfig import SECURITY_ANNOTATIONS, PowerToolConfig
+from toe.api.reasons import Reason
+from toe.api.settings import Settings
+from toe.policy.access import entry_to
+from toe.policy.chains import RUN, evaluate
+from toe.policy.readiness import judge_config
+from toe.policy.request import JudgedConfig, Request
+from toe.policy.verdict import Allowed, Denied, Undecided
+from toe.webhook.review import Answer, Review, UserInfo, refuse
+
+ENFORCE = "pod-security.kubernetes.io/enforce"
+LEVELS = ("restricted", "baseline", "privileged")
+
+
+def read_run(review: Review) -> PowerTool | Answer:
+    """Returns the run under review, in its namespace; a refusal for what is none."""
+    found = _read(review)
+    if isinstance(found, (Answer, PowerTool)):
+        return found
+    return refuse([f"must be a PowerTool, not a {review.kind.kind}"], code=422)
+
+
+def judge_run(request: Request, user: UserInfo) -> Answer:
+    """Returns what becomes of a run that this user creates; the request holds the answers about his rights."""
+    if request.run.spec.requester != user.requester:
+        return refuse(["spec.requester: must be the caller: it is written by the API server, never by the user"])
+    warnings = tuple(_warnings(request))
+    match evaluate(RUN, request):
+        case Denied(violations):
+            return refuse((str(violation) for violation in violations), warnings=warnings)
+        case Undecided(unmet) if any(missing.reason is Reason.ACCESS_UNKNOWN for missing in unmet):
+            return refuse(missing.message for missing in unmet)
+        case Undecided(unmet):
+            return Answer(allowed=True, warnings=(*(missing.message for missing in unmet), *warnings))
+        case Allowed():
+            return Answer(allowed=True, warnings=warnings)
+
+
+def stamp(review: Review) -> Answer:
+    """Returns the patch that writes the caller into a run, whatever the user wrote there.
+
+    For Kubernetes before 1.36; from there on the API server does it itself.
+    """
+    if review.object is None or not isinstance(review.object.get("spec"), dict):
+        return Answer(allowed=True)
+    value = msgspec.to_builtins(review.user_info.requester)
+    return Answer(allowed=True, patch=({"op": "add", "path": "/spec/requester", "value": value},))
+
+
+def judge_written_config(review: Review, others: Iterable[PowerToolConfig], settings: Settings) -> Answer:
+    """Returns what becomes of a config that is created or changed; ``others`` are those of the system namespace."""
+    config = _read(review)
+    if isinstance(config, Answer):
+        return config
+    if isinstance(config, PowerTool):
+        return refuse([f"must be a PowerToolConfig, not a {review.kind.kind}"], code=422)
+    readiness = judge_config(config, settings)
+    wrong = [str(violation) for violation in readiness.violations]
+    name = config.spec.name
+    holders = [o.metadata.name for o in others if o.spec.name == name and o.metadata.name != config.metadata.name]
+    if holders:
+        wrong.append(f"spec.name: the tool name {name} is held by the PowerToolConfig {holders[0]}: choose another")
+    warnings = [f"{finding.field}: {finding.message}" for finding in readiness.findings]
+    approver = (config.metadata.annotations or {}).get(SECURITY_ANNOTATIONS + "approved-by")
+    if approver and approver == review.user_info.username:
+        warnings.append(f"{SECURITY_ANNOTATIONS}approved-by: names the author: somebody else should approve")
+    return refuse(wrong, warnings=warnings) if wrong else Answer(allowed=True, warnings=tuple(warnings))
+
+
+def _read(review: Review) -> PowerTool | PowerToolConfig | Answer:
+    raw = review.object
+    if raw is None:
+        return refuse(["there is no object to judge"], code=422)
+    raw = {**raw, "metadata": _placed(raw.get("metadata"), review)}
+    if problems := problems_of(raw):
+        return refuse((str(problem) for problem in problems), code=422)
+    return decode(raw)
+
+
+def _placed(metadata: Any, review: Review) -> dict[str, Any]:
+    """Returns metadata with the namespace of the request; before creation there may be no name yet."""
+    found = metadata if isinstance(metadata, dict) else {}
+    return {**found, "namespace": review.namespace, "name": found.get("name") or review.name or "unnamed"}
+
+
+def _warnings(request: Request) -> Iterable[str]:
+    if len(request.configs) != 1:
+        return
+    judged = request.configs[0]
+    if request.matching:
+        yield f"{request.matching} pod{'s' if request.matching != 1 else ''} match now"
+    if why := _forbidden_by_level(judged, (request.namespace_labels or {}).get(ENFORCE, "privileged")):
+        yield why
+    right = entry_to(request.run.metadata.namespace)
+    if request.settings.require_target_access == "warn" and request.access.get(right) is False:
+        reach = ", ".join(judged.readiness.reach)
+        yield f"{judged.config.spec.name} reaches {reach}, and you lack {right}"
+    requester = request.run.spec.requester
+    is_deputy = requester is not None and requester.is_service_account
+    if is_deputy and request.settings.service_accounts == "warn" and judged.readiness.tier in ("High", "Extreme"):
+        yield "a service account lends its rights to whoever feeds it manifests"
+
+
+def _forbidden_by_level(judged: JudgedConfig, enforced: str) -> str:
+    needs = judged.readiness.pod_security_level
+    if enforced not in LEVELS or LEVELS.index(needs) <= LEVELS.index(enforced):
+        return ""
+    return f"the namespace enforces Pod Security {enforced}, {judged.config.spec.name} needs {needs}"

@@ -1,0 +1,102 @@
+"""What a review is judged with: four collections that are followed, and the answers about the requester's rights."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from toe.api.pod import Pod
+from toe.api.powertool import PowerTool
+from toe.api.powertoolcatalog import PowerToolCatalog
+from toe.api.powertoolconfig import PowerToolConfig
+from toe.api.settings import Settings
+from toe.kube.access_review import review as ask
+from toe.kube.cache import Cache
+from toe.kube.client import Client
+from toe.kube.resource import NAMESPACES, PODS, POWERTOOLCATALOGS, POWERTOOLCONFIGS, Namespace
+from toe.policy.access import Answers, Question, entry_to
+from toe.policy.identity import is_eligible
+from toe.policy.readiness import judge_config
+from toe.policy.request import JudgedConfig, Request
+from toe.policy.rights import questions
+
+TOOL = "tool"
+
+
+class Observer:
+    """Follows configs, pods, namespaces and the catalog, and makes requests out of them."""
+
+    def __init__(self, client: Client, settings: Settings, on_config: Callable[[], None]) -> None:
+        self._client = client
+        self._settings = settings
+        self._on_config = on_config
+        system = settings.system_namespace
+        self.configs: Cache[PowerToolConfig] = Cache(
+            client,
+            POWERTOOLCONFIGS,
+            namespace=system,
+            on_change=self._config_changed,
+            indexes={TOOL: lambda config: (config.spec.name,)},
+        )
+        self.pods: Cache[Pod] = Cache(client, PODS, on_change=lambda old, new: None)
+        self.namespaces: Cache[Namespace] = Cache(client, NAMESPACES, on_change=lambda old, new: None)
+        self.catalogs: Cache[PowerToolCatalog] = Cache(
+            client, POWERTOOLCATALOGS, namespace=system, on_change=lambda old, new: on_config()
+        )
+
+    async def run(self) -> None:
+        """Follows all of them until it is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for cache in (self.configs, self.pods, self.namespaces, self.catalogs):
+                group.create_task(cache.run())
+
+    async def synced(self) -> None:
+        """Waits until everything is here."""
+        await asyncio.gather(*(c.synced() for c in (self.configs, self.pods, self.namespaces, self.catalogs)))
+
+    @property
+    def live(self) -> bool:
+        """Tells whether everything follows the server: what is stale is not judged from."""
+        return all(cache.live for cache in (self.configs, self.pods, self.namespaces, self.catalogs))
+
+    def judged(self) -> list[JudgedConfig]:
+        """Returns every config of the system namespace with what toe thinks of it."""
+        return [self._judge(config) for config in self.configs.list()]
+
+    async def request(self, run: PowerTool, now: datetime) -> Request:
+        """Returns a run in front of the judge, with every right that its requester needs asked for."""
+        holders = tuple(self._judge(config) for config in self.configs.by_index(TOOL, run.spec.tool.name))
+        selector = run.spec.targets.label_selector
+        pods = self.pods.select(run.metadata.namespace, selector) if selector.is_positive else []
+        eligible = [pod for pod in pods if is_eligible(pod)]
+        namespace = self.namespaces.get("", run.metadata.namespace)
+        return Request(
+            run=run,
+            configs=holders,
+            tool_names=tuple({config.spec.name for config in self.configs.list()}),
+            settings=self._settings,
+            namespace_labels=None if namespace is None else dict(namespace.metadata.labels or {}),
+            matching=len(eligible),
+            access=await self._answers(run, holders, eligible),
+            now=now,
+        )
+
+    async def _answers(self, run: PowerTool, holders: tuple[JudgedConfig, ...], pods: list[Pod]) -> Answers:
+        if len(holders) != 1 or run.spec.requester is None:
+            return {}
+        namespace = run.metadata.namespace
+        asked: set[Question] = set(questions(holders[0], namespace, pods, self._settings))
+        if holders[0].readiness.reach and self._settings.require_target_access != "no":
+            asked.add(entry_to(namespace))
+        user = msgspec.to_builtins(run.spec.requester)
+        rights = sorted(asked, key=str)
+        answers = await asyncio.gather(*(ask(self._client, user, msgspec.to_builtins(right)) for right in rights))
+        return dict(zip(rights, answers, strict=True))
+
+    def _judge(self, config: PowerToolConfig) -> JudgedConfig:
+        return JudgedConfig(config=config, readiness=judge_config(config, self._settings))
+
+    def _config_changed(self, old: PowerToolConfig | None, new: PowerToolConfig | None) -> None:
+        if old is None or new is None or old.spec != new.spec or old.metadata.annotations != new.metadata.annotations:
+            self._on_config()

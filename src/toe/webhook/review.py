@@ -1,0 +1,138 @@
+"""An AdmissionReview and its answer (admission.k8s.io/v1). Nothing that comes in is trusted to be one.
+
+Source: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#webhook-request-and-response
+"""
+
+import base64
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from toe.api.powertool import Requester
+from toe.errors import DecodeError
+
+API_VERSION = "admission.k8s.io/v1"
+MAX_BYTES = 7 * 1024 * 1024
+"""Two objects of 3 MiB, the most that the API server takes, and what is around them."""
+MAX_DEPTH = 128
+MAX_WARNING = 256
+MAX_WARNINGS = 16
+"""The API server cuts all warnings together at 4 KiB."""
+
+
+class UserInfo(msgspec.Struct, frozen=True):
+    """Is the caller as the API server authenticated it."""
+
+    username: str = ""
+    uid: str = ""
+    groups: tuple[str, ...] = ()
+    extra: dict[str, tuple[str, ...]] | None = None
+
+    @property
+    def requester(self) -> Requester:
+        """Is the caller as a run is stamped with it."""
+        return Requester(username=self.username, uid=self.uid, groups=self.groups, extra=self.extra or None)
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """Names what is under review."""
+
+    group: str = ""
+    version: str = ""
+    kind: str = ""
+
+
+class Review(msgspec.Struct, frozen=True, rename="camel"):
+    """Is the part of an AdmissionReview's request that is judged."""
+
+    uid: str
+    kind: Kind
+    operation: str
+    user_info: UserInfo = UserInfo()
+    namespace: str = ""
+    name: str = ""
+    object: dict[str, Any] | None = None
+    old_object: dict[str, Any] | None = None
+    dry_run: bool = False
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """Is what becomes of a request: allowed, or refused with a status code and everything that is wrong."""
+
+    allowed: bool
+    message: str = ""
+    code: int = 200
+    warnings: tuple[str, ...] = ()
+    patch: tuple[dict[str, Any], ...] = ()
+
+
+def refuse(messages: Iterable[str], *, code: int = 403, warnings: Iterable[str] = ()) -> Answer:
+    """Makes a refusal of everything that is wrong, one sentence after the other."""
+    return Answer(allowed=False, message="; ".join(messages), code=code, warnings=tuple(warnings))
+
+
+def read_review(body: bytes) -> Review:
+    """Reads a review.
+
+    DecodeError for what is none: too large, too deep, a key given twice, another version, no uid, no request.
+    """
+    if len(body) > MAX_BYTES:
+        raise DecodeError(f"is larger than {MAX_BYTES} bytes", source="AdmissionReview")
+    if _depth(body) > MAX_DEPTH:
+        raise DecodeError(f"is nested deeper than {MAX_DEPTH}", source="AdmissionReview")
+    try:
+        raw = json.loads(body, object_pairs_hook=_once, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise DecodeError(f"is no JSON that can be read: {error}", source="AdmissionReview") from None
+    if not isinstance(raw, dict) or raw.get("apiVersion") != API_VERSION or raw.get("kind") != "AdmissionReview":
+        raise DecodeError(f"must be an AdmissionReview of {API_VERSION}", source="AdmissionReview")
+    try:
+        review = msgspec.convert(raw.get("request"), Review)
+    except msgspec.ValidationError as error:
+        raise DecodeError(str(error), path="request", source="AdmissionReview") from None
+    if not review.uid:
+        raise DecodeError("must be given", path="request.uid", source="AdmissionReview")
+    return review
+
+
+def write_answer(uid: str, answer: Answer) -> bytes:
+    """Writes the answer to the review of that uid."""
+    response: dict[str, Any] = {"uid": uid, "allowed": answer.allowed}
+    if not answer.allowed:
+        reason = "Forbidden" if answer.code == 403 else "Invalid" if answer.code == 422 else "InternalError"
+        response["status"] = {"code": answer.code, "reason": reason, "message": answer.message}
+    if answer.warnings:
+        response["warnings"] = [warning[:MAX_WARNING] for warning in answer.warnings[:MAX_WARNINGS]]
+    if answer.patch:
+        response["patchType"] = "JSONPatch"
+        response["patch"] = base64.b64encode(json.dumps(answer.patch).encode()).decode()
+    return json.dumps({"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": response}).encode()
+
+
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKETS = re.compile(rb"[\[\]{}]")
+
+
+def _depth(body: bytes) -> int:
+    """Returns how deep brackets are nested, those in strings aside, without building anything."""
+    deepest = depth = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", body)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice[:40]!r} is given twice")
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
