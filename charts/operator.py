@@ -4,16 +4,24 @@ The rights are the least that work; a test asks the API server for what the acco
 into ``admin`` or ``edit``.
 """
 
+import base64
 from typing import Any
 
+from charts.certificates import Pair
+from toe.api.fence.policy import CONTROLLER, WEBHOOK
 from toe.api.meta import GROUP
+from toe.api.powertoolcatalog import NAME as CATALOG
+from toe.api.powertoolcatalog import PLURAL
 from toe.api.settings import Settings
 
 Object = dict[str, Any]
 
-CONTROLLER = "toe-controller"
+SERVICE = "powertool-admission-webhook"
+"""As the source document names it."""
+TLS_SECRET = "toe-webhook-tls"  # noqa: S105 the name of one
 UID = 65532
 HEALTH_PORT = 8081
+WEBHOOK_PORT = 8443
 READ = ["get", "list", "watch"]
 
 CONTROLLER_RULES: list[Object] = [
@@ -23,6 +31,19 @@ CONTROLLER_RULES: list[Object] = [
     {"apiGroups": [""], "resources": ["pods/ephemeralcontainers"], "verbs": ["patch"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]},
     {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
+    {
+        "apiGroups": ["admissionregistration.k8s.io"],
+        "resources": ["validatingadmissionpolicies", "validatingadmissionpolicybindings"],
+        "verbs": READ,
+    },
+]
+WEBHOOK_RULES: list[Object] = [
+    {"apiGroups": [""], "resources": ["pods", "namespaces"], "verbs": READ},
+    {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
+]
+WEBHOOK_RULES_HERE: list[Object] = [
+    {"apiGroups": [GROUP], "resources": ["powertoolconfigs", PLURAL], "verbs": READ},
+    {"apiGroups": [GROUP], "resources": [PLURAL], "resourceNames": [CATALOG], "verbs": ["patch"]},
 ]
 
 ROLES: dict[str, list[Object]] = {
@@ -47,25 +68,128 @@ def accounts(settings: Settings) -> list[Object]:
     level = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": level}},
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": CONTROLLER, "namespace": namespace}},
+        *(
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}}
+            for name in (CONTROLLER, WEBHOOK)
+        ),
         _cluster_role(CONTROLLER, CONTROLLER_RULES),
         _cluster_binding(CONTROLLER, namespace),
+        _cluster_role(WEBHOOK, WEBHOOK_RULES),
+        _cluster_binding(WEBHOOK, namespace),
+        _role(WEBHOOK, namespace, WEBHOOK_RULES_HERE),
+        _binding(WEBHOOK, namespace),
         *(_cluster_role(name, rules) for name, rules in ROLES.items()),
         _tools_reader(namespace),
     ]
 
 
 def controller(image: str, settings: Settings) -> Object:
-    """Returns the controller's Deployment: one pod that passes Pod Security restricted and needs no disk."""
-    labels = {"app.kubernetes.io/name": CONTROLLER, "app.kubernetes.io/part-of": "toe"}
+    """Returns the controller's Deployment; it injects only while the fence is in force."""
     container = {
         "name": "controller",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "args": ["controller", f"--system-namespace={settings.system_namespace}", f"--health-port={HEALTH_PORT}"],
+        "args": [
+            "controller",
+            f"--system-namespace={settings.system_namespace}",
+            f"--profile={settings.profile}",
+            f"--health-port={HEALTH_PORT}",
+            "--fenced-pod=$(POD_NAME)",
+        ],
+        "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
         "ports": [{"name": "health", "containerPort": HEALTH_PORT}],
-        "livenessProbe": {"httpGet": {"path": "/healthz", "port": "health"}, "periodSeconds": 10},
-        "readinessProbe": {"httpGet": {"path": "/readyz", "port": "health"}, "periodSeconds": 2},
+        **_probes("health", "HTTP"),
+    }
+    return _deployment(CONTROLLER, settings, container, [])
+
+
+def webhook(image: str, settings: Settings) -> list[Object]:
+    """Returns the webhook's Deployment and Service; its certificate is in a Secret of its own."""
+    container = {
+        "name": "webhook",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": [
+            "webhook",
+            f"--system-namespace={settings.system_namespace}",
+            f"--profile={settings.profile}",
+            f"--port={WEBHOOK_PORT}",
+            "--tls-cert=/tls/tls.crt",
+            "--tls-key=/tls/tls.key",
+        ],
+        "ports": [{"name": "webhook", "containerPort": WEBHOOK_PORT}],
+        "volumeMounts": [{"name": "tls", "mountPath": "/tls", "readOnly": True}],
+        **_probes("webhook", "HTTPS"),
+    }
+    volumes = [{"name": "tls", "secret": {"secretName": TLS_SECRET, "defaultMode": 0o440}}]
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": SERVICE, "namespace": settings.system_namespace},
+        "spec": {"selector": _labels(WEBHOOK), "ports": [{"port": 443, "targetPort": "webhook"}]},
+    }
+    return [_deployment(WEBHOOK, settings, container, volumes), service]
+
+
+def tls_secret(pair: Pair, settings: Settings) -> Object:
+    """Returns the Secret with the webhook's certificate and what the API server trusts it by."""
+    data = {"ca.crt": pair.authority, "tls.crt": pair.certificate, "tls.key": pair.key}
+    metadata = {"name": TLS_SECRET, "namespace": settings.system_namespace}
+    return {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": metadata, "stringData": data}
+
+
+def service_names(settings: Settings) -> tuple[str, ...]:
+    """Returns the DNS names under which the API server reaches the webhook."""
+    host = f"{SERVICE}.{settings.system_namespace}"
+    return (f"{host}.svc", host, f"{host}.svc.cluster.local")
+
+
+def hooks(authority: str, settings: Settings) -> Object:
+    """Returns the ValidatingWebhookConfiguration: our two kinds only, fail closed, PowerTools on creation only."""
+
+    def hook(name: str, resource: str, operations: list[str]) -> Object:
+        return {
+            "name": f"{name}.toe.run",
+            "clientConfig": {
+                "service": {"name": SERVICE, "namespace": settings.system_namespace, "path": f"/validate-{name}"},
+                "caBundle": base64.b64encode(authority.encode()).decode(),
+            },
+            "rules": [{"apiGroups": [GROUP], "apiVersions": ["*"], "operations": operations, "resources": [resource]}],
+            "matchPolicy": "Equivalent",
+            "failurePolicy": "Fail",
+            "sideEffects": "None",
+            "timeoutSeconds": 5,
+            "admissionReviewVersions": ["v1"],
+        }
+
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "toe"},
+        "webhooks": [
+            hook("powertool", "powertools", ["CREATE"]),
+            hook("powertoolconfig", "powertoolconfigs", ["CREATE", "UPDATE"]),
+        ],
+    }
+
+
+def _labels(name: str) -> dict[str, str]:
+    return {"app.kubernetes.io/name": name, "app.kubernetes.io/part-of": "toe"}
+
+
+def _probes(port: str, scheme: str) -> Object:
+    def get(path: str) -> Object:
+        return {"path": path, "port": port, "scheme": scheme}
+
+    return {
+        "livenessProbe": {"httpGet": get("/healthz"), "periodSeconds": 10},
+        "readinessProbe": {"httpGet": get("/readyz"), "periodSeconds": 2},
+    }
+
+
+def _deployment(name: str, settings: Settings, container: Object, volumes: list[Object]) -> Object:
+    """Returns one pod that passes Pod Security restricted and needs no disk."""
+    hardened = {
         "resources": {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "512Mi"}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -73,29 +197,29 @@ def controller(image: str, settings: Settings) -> Object:
             "capabilities": {"drop": ["ALL"]},
         },
     }
+    pod = {
+        "serviceAccountName": name,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": UID,
+            "runAsGroup": UID,
+            "fsGroup": UID,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 10,
+        "containers": [{**container, **hardened}],
+        "volumes": volumes,
+    }
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": CONTROLLER, "namespace": settings.system_namespace, "labels": labels},
+        "metadata": {"name": name, "namespace": settings.system_namespace, "labels": _labels(name)},
         "spec": {
             "replicas": 1,
             "strategy": {"type": "Recreate"},
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {
-                    "serviceAccountName": CONTROLLER,
-                    "securityContext": {
-                        "runAsNonRoot": True,
-                        "runAsUser": UID,
-                        "runAsGroup": UID,
-                        "seccompProfile": {"type": "RuntimeDefault"},
-                    },
-                    "enableServiceLinks": False,
-                    "terminationGracePeriodSeconds": 10,
-                    "containers": [container],
-                },
-            },
+            "selector": {"matchLabels": _labels(name)},
+            "template": {"metadata": {"labels": _labels(name)}, "spec": pod},
         },
     }
 
@@ -119,12 +243,26 @@ def _cluster_binding(account: str, namespace: str) -> Object:
     }
 
 
-def _tools_reader(namespace: str) -> Object:
-    """Returns the role that lets people see the tools there are; who gets it is the administrator's choice."""
-    rules = [{"apiGroups": [GROUP], "resources": ["powertoolconfigs"], "verbs": READ}]
+def _role(name: str, namespace: str, rules: list[Object]) -> Object:
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "Role",
-        "metadata": {"name": "powertool-tools-reader", "namespace": namespace},
+        "metadata": {"name": name, "namespace": namespace},
         "rules": rules,
     }
+
+
+def _binding(account: str, namespace: str) -> Object:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": account, "namespace": namespace},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": account},
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
+    }
+
+
+def _tools_reader(namespace: str) -> Object:
+    """Returns the role that lets people see the tools there are; who gets it is the administrator's choice."""
+    rules = [{"apiGroups": [GROUP], "resources": ["powertoolconfigs"], "verbs": READ}]
+    return _role("powertool-tools-reader", namespace, rules)

@@ -4,20 +4,25 @@ Everything a newcomer sees is what he could have typed: the commands are printed
 stay up afterwards; ``make cluster-down`` removes them.
 """
 
+import base64
 import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import yaml
 from scapy.utils import RawPcapReader
 
-from charts.operator import accounts, controller
+from charts.certificates import make
+from charts.operator import TLS_SECRET, accounts, controller, hooks, service_names, tls_secret, webhook
 from devcluster import Cluster, DevClusterError
 from devcluster.__main__ import cluster_here
 from toe.api.crd import KINDS, custom_resource_definition
+from toe.api.fence.objects import fence, parameter
 from toe.api.fence.requester import stamp
 from toe.api.settings import Settings
 from tools import images
@@ -60,18 +65,10 @@ def prepare(cluster: Cluster) -> None:
         for name in (*TOOLS, "shop"):
             cluster.load(images.build(name, report=say))
         _, operator = cluster.load(images.build("operator", report=say))
-    with step("toe: its two kinds, its tools, its controller"):
-        definitions = yaml.safe_dump_all(custom_resource_definition(kind) for kind in KINDS)
-        cluster.kubectl("apply", "--server-side", "-f", "-", stdin=definitions)
-        settings = Settings()
-        cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(accounts(settings)))
-        for kind in KINDS:
-            cluster.kubectl("wait", "--for=condition=Established", f"crd/{kind.lower()}s.codriverlabs.ai.toe.run")
-        cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(stamp()))
+    with step("toe: its kinds, its webhook, its fence, its controller, its tools"):
+        install(cluster, operator)
         for tool in TOOLS:
             cluster.kubectl("apply", "-f", str(TOP / "tools" / tool / "powertoolconfig.yaml"))
-        cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(controller(operator, settings)))
-        cluster.kubectl("rollout", "status", "deployment/toe-controller", "-n", settings.system_namespace)
         cluster.kubectl("wait", "--for=condition=Ready", "ptc", "--all", "-n", "toe-system", "--timeout=30s")
     with step("a web shop under load, in two namespaces"):
         cluster.kubectl("apply", "-f", str(Path(__file__).parent / "shop.yaml"))
@@ -79,6 +76,36 @@ def prepare(cluster: Cluster) -> None:
             if fullest(cluster, name) >= PODS_ARE_FULL:
                 cluster.kubectl("rollout", "restart", "deployment/shop", "-n", name)
             cluster.kubectl("rollout", "status", "deployment/shop", "-n", name, "--timeout=90s", seconds=100)
+
+
+def install(cluster: Cluster, image: str) -> None:
+    """Installs the operator in the order that leaves no moment open: the catalog before what reads it, the fence before
+    the controller, which injects nothing until the fence is in force."""
+    settings = Settings()
+    namespace = settings.system_namespace
+    apply(cluster, *accounts(settings))
+    catalog_kind, empty_catalog = parameter(settings)
+    kinds = [custom_resource_definition(kind) for kind in KINDS] + [catalog_kind]
+    apply(cluster, *kinds)
+    for kind in kinds:
+        cluster.kubectl("wait", "--for=condition=Established", f"crd/{kind['metadata']['name']}")
+    if not cluster.kubectl("get", "powertoolcatalogs", "-n", namespace, "-o", "name"):
+        apply(cluster, empty_catalog)
+    if TLS_SECRET not in cluster.kubectl("get", "secrets", "-n", namespace, "-o", "name"):
+        now = datetime.fromtimestamp(time.time(), UTC)
+        apply(cluster, tls_secret(make(service_names(settings), now), settings))
+    template = "jsonpath={.data.ca\\.crt}"
+    authority = base64.b64decode(cluster.kubectl("get", "secret", TLS_SECRET, "-n", namespace, "-o", template)).decode()
+    apply(cluster, *webhook(image, settings))
+    cluster.kubectl("rollout", "status", "deployment/toe-webhook", "-n", namespace, "--timeout=90s", seconds=100)
+    apply(cluster, *stamp(), *fence(settings, stamped=True), hooks(authority, settings))
+    apply(cluster, controller(image, settings))
+    cluster.kubectl("rollout", "status", "deployment/toe-controller", "-n", namespace, "--timeout=90s", seconds=100)
+
+
+def apply(cluster: Cluster, *objects: dict[str, Any]) -> None:
+    """Applies objects in their order."""
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(objects))
 
 
 def results(cluster: Cluster) -> None:

@@ -14,6 +14,16 @@ CONTAINER = "toe-canary"
 """Not of the form of a tool's name, so no catalog can ever hold it."""
 
 
+HARMLESS = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "runAsNonRoot": True,
+    "runAsUser": 65532,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""Passes every level of Pod Security: its refusal would come first, and would prove nothing."""
+
+
 class Canary(Struct, frozen=True):
     """Is a dry run that the fence must refuse, to be sent as the controller, to a running pod."""
 
@@ -35,7 +45,12 @@ def canary(namespace: str, pod: str, *, is_covered: bool = True) -> Canary:
     In a covered namespace the catalog's policy must refuse; in an uncovered one, such as the controller's own, the
     policy for those.
     """
-    container = {"name": CONTAINER, "image": "canary.invalid/never", "terminationMessagePolicy": "File"}
+    container = {
+        "name": CONTAINER,
+        "image": "canary.invalid/never",
+        "terminationMessagePolicy": "File",
+        "securityContext": HARMLESS,
+    }
     return Canary(
         path=f"/api/v1/namespaces/{namespace}/pods/{pod}/ephemeralcontainers?dryRun=All",
         content_type="application/strategic-merge-patch+json",
