@@ -124,11 +124,12 @@ class Audit:
                     yield entry
 
     def writes(self) -> list[str]:
-        """Lists the writes other than events, as ``verb path status``."""
+        """Lists the writes other than events and access reviews, as ``verb path status``."""
         return [
             f"{entry['verb']} {entry['requestURI'].partition('?')[0]} {entry['responseStatus']['code']}"
             for entry in self.requests()
-            if entry["verb"] not in ("get", "list", "watch") and entry["objectRef"]["resource"] != "events"
+            if entry["verb"] not in ("get", "list", "watch")
+            and entry["objectRef"]["resource"] not in ("events", "subjectaccessreviews", "selfsubjectaccessreviews")
         ]
 
     def verbs(self) -> set[str]:

@@ -36,9 +36,10 @@ from toe.kube.client import Client
 from toe.kube.events import EventRecorder
 from toe.kube.queue import WorkQueue
 from toe.kube.resource import NAMESPACES, PODS, POWERTOOLCONFIGS, POWERTOOLS, Namespace
-from toe.plan.actions import Plan, WriteStatus
+from toe.plan.actions import AddEphemeralContainer, Plan, WriteStatus
 from toe.plan.configs import plan_config
 from toe.plan.planner import plan
+from toe.plan.progress import QUIET
 from toe.plan.snapshot import Snapshot, rival_of
 from toe.plan.targets import live_tools
 from toe.policy.access import NO_ANSWERS, Answers
@@ -153,6 +154,9 @@ class Controller:
                 self._wake_if_unfrozen(key)
         if uid in self._memory.refusals:
             self._queue.add(key)
+        if any(isinstance(action, AddEphemeralContainer) for action in decided.actions):
+            # The kubelet's word comes first as a rule; where it says nothing, people and deadlines still want to know.
+            self._queue.add_after(key, QUIET.total_seconds())
         if decided.look_again is not None:
             self._queue.add_after(key, max((decided.look_again - now).total_seconds(), 0.01))
         if None in access.values():
