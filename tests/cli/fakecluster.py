@@ -36,6 +36,8 @@ class FakeCluster:
         """(method, path) to (status, body): what comes before everything else."""
         self.forbidden: set[tuple[str, str]] = set()
         """(verb, resource) that the person lacks."""
+        self.granted: set[tuple[str, str]] = set()
+        """(verb, resource) that somebody else has, whom the person asks about."""
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.on_change: Callable[[str, Object], None] = lambda path, obj: None
         self._events: list[queue.Queue[tuple[str, Object] | None]] = []
@@ -74,6 +76,10 @@ class FakeCluster:
         if path.endswith("/selfsubjectaccessreviews"):
             wanted = body["spec"]["resourceAttributes"]
             return 201, {"status": {"allowed": (wanted["verb"], wanted["resource"]) not in self.forbidden}}
+        if path.endswith("/subjectaccessreviews"):
+            wanted = body["spec"]["resourceAttributes"]
+            what = "/".join(filter(None, (wanted["resource"], wanted.get("subresource"))))
+            return 201, {"status": {"allowed": (wanted["verb"], what) in self.granted}}
         if path.endswith("/selfsubjectreviews"):
             return 201, {"status": {"userInfo": {"username": "alice"}}}
         if path.endswith("/log"):

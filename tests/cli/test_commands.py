@@ -10,9 +10,9 @@ from toe.cli.program import app
 NAMES = [info.callback.__name__ for info in app.registered_commands if info.callback]
 
 
-def test_the_commands_are_the_seven_of_the_issue() -> None:
+def test_the_commands_are_those_of_the_issues() -> None:
     """In the order in which people meet them."""
-    assert NAMES == ["run", "plan", "lint", "tools", "get", "logs", "cancel"]
+    assert NAMES == ["run", "plan", "lint", "tools", "get", "logs", "cancel", "rbac"]
 
 
 @pytest.mark.parametrize("name", NAMES)

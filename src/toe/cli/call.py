@@ -90,21 +90,23 @@ _FIELDS = tuple(option.field for option in _OPTIONS)
 def takes_flags(command: Callable[..., int], *, show_all: bool = False) -> Callable[..., int]:
     """Gives a command the cluster flags: it is handed a :class:`Call` in which they are merged.
 
-    Help shows the three flags that people use, or with ``show_all`` every one.
+    Help shows the three flags that people use, or with ``show_all`` every one. An option of the command's own takes the
+    place of a cluster flag of its name.
     """
     own = [parameter.replace(kind=_KEYWORD) for parameter in inspect.signature(command).parameters.values()][1:]
+    taken = {parameter.name for parameter in own}
 
     @functools.wraps(command)
     def called(typer_context: typer.Context, **words: Any) -> int:
         call: Call = typer_context.obj
-        given = {name: words.pop(name) for name in _FIELDS}
+        given = {name: words.pop(name) for name in _FIELDS if name not in taken}
         return command(replace(call, flags=given_flags(given)), **words)
 
     del called.__wrapped__
     parameters = [
         inspect.Parameter("typer_context", _KEYWORD, annotation=typer.Context),
         *own,
-        *_flag_parameters(show_all),
+        *(flag for flag in _flag_parameters(show_all) if flag.name not in taken),
     ]
     called.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]
     called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

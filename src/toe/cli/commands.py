@@ -12,6 +12,14 @@ from toe.cli.call import Call, takes_flags
 from toe.cli.program import SETTINGS, ToolCommand, app
 
 
+class ProfileName(StrEnum):
+    """Is a profile of the operator's settings."""
+
+    COMPAT = "compat"
+    STANDARD = "standard"
+    HARDENED = "hardened"
+
+
 class Format(StrEnum):
     """Is how results are printed."""
 
@@ -28,6 +36,9 @@ Duration = Annotated[str, typer.Option("--for", metavar="DURATION", help="How lo
 Warmup = Annotated[str | None, typer.Option("--warmup", metavar="DURATION", help="Wait so long before it begins.")]
 MaxCpu = Annotated[
     int | None, typer.Option("--max-cpu", metavar="PERCENT", help="End the tool above this use of one core.")
+]
+Profile = Annotated[
+    ProfileName | None, typer.Option("--profile", help="The operator's profile. Default: the installed one.")
 ]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Name of the run (a PowerTool).")]
 SELECTOR_HELP = "Labels of the pods: app=shop, 'tier in (a,b)', '!canary'."
@@ -186,3 +197,23 @@ def cancel(call: Call, name: RunName) -> int:
     from toe.cli.cancel import cancel
 
     return cancel(call, name)
+
+
+@command()
+def rbac(
+    call: Call,
+    tool: Annotated[str, typer.Argument(metavar="TOOL", help="Name of the tool, as `tools` lists it.")],
+    user: Annotated[str | None, typer.Option("--user", metavar="NAME", help="Who gets the rights: a user.")] = None,
+    group: Annotated[str | None, typer.Option("--group", metavar="NAME", help="Who gets the rights: a group.")] = None,
+    account: Annotated[
+        str | None, typer.Option("--service-account", metavar="NS:NAME", help="Who gets the rights: an account.")
+    ] = None,
+    profile: Profile = None,
+) -> int:
+    """Print what to hand out so that somebody may run a tool here: `... | kubectl apply -f -`.
+
+    What the subject has already is left out. Nothing is changed.
+    """
+    from toe.cli.rbac import rbac, subject_of
+
+    return rbac(call, tool, subject_of(user, group, account), profile.value if profile else None)
