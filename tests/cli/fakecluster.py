@@ -85,6 +85,9 @@ class FakeCluster:
         if path.endswith("/log"):
             pod = path.split("/")[-2]
             return (200, self.logs[pod]) if pod in self.logs else self._missing("pods", pod)
+        if method == "POST" and params.get("dryRun"):
+            stamped = {"requester": {"username": "alice"}} if path.endswith("/powertools") else {}
+            return 201, merged(body, {"metadata": {"name": "dry"}, "spec": stamped})
         return self._object(method, path, body)
 
     def _object(self, method: str, path: str, body: Object) -> tuple[int, Any]:

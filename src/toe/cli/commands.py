@@ -217,3 +217,28 @@ def rbac(
     from toe.cli.rbac import rbac, subject_of
 
     return rbac(call, tool, subject_of(user, group, account), profile.value if profile else None)
+
+
+@command()
+def explain(
+    call: Call,
+    name: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Name of a run (a PowerTool).")] = None,
+    filename: Annotated[
+        list[str] | None, typer.Option("--filename", "-f", metavar="FILE", help="Explain the PowerTools of this file.")
+    ] = None,
+    profile: Profile = None,
+    output: Output = Format.TABLE,
+) -> int:
+    """Show for each pod the exact container, what it will really hold, and what every layer says.
+
+    Whoever may act as the operator gets the API server's own answer, by a dry run; others toe's prediction.
+
+    Exit status: 0 every pod would get it, 1 the run would wait, 2 refused or wrong usage, 3 some pods are refused.
+    """
+    from toe.cli.explain import explain
+    from toe.cli.sentences import ComplaintError
+
+    if bool(name) == bool(filename):
+        hints = [f"{call.program} explain RUN, or {call.program} explain -f FILE"]
+        raise ComplaintError("which run, or which file?", hints=hints, status=2)
+    return explain(call, name, tuple(filename or ()), profile.value if profile else None, output.value)

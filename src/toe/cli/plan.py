@@ -61,11 +61,12 @@ def plan(call: Call, wish: Wish | None, files: tuple[str, ...], output: str) -> 
 
     Exit status 0 when every pod would get its tool, 2 when the run is refused, 3 when some pods are, 1 when it waits.
     """
-    raws = [as_manifest(wish)] if wish is not None else list(_manifests(files))
+    raws = [as_manifest(wish)] if wish is not None else list(manifests(files))
     return reach(call, lambda cluster: _plan(cluster, raws, output))
 
 
-def _manifests(files: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def manifests(files: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """Yields every PowerTool of the files; ComplaintError for one that the API server would refuse, or for none."""
     found = False
     for name in files:
         try:
