@@ -140,8 +140,16 @@ class Cluster:
         return toolchain.kubectl(self._cache, self._report)
 
     def kubectl(self, *arguments: str, stdin: str = "", seconds: float = 60.0) -> str:
-        """Run kubectl as the administrator; return what it printed. Its failure is an error that quotes it."""
-        command = [str(self.kubectl_program()), f"--kubeconfig={self.kubeconfig}", *arguments]
+        """Run kubectl as the administrator; return what it printed. Its failure is an error that quotes it.
+
+        What it remembers of the API server's kinds dies with the cluster: the next one may have the same address.
+        """
+        command = [
+            str(self.kubectl_program()),
+            f"--kubeconfig={self.kubeconfig}",
+            f"--cache-dir={self._layout.kubectl_cache}",
+            *arguments,
+        ]
         try:
             done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=seconds)
         except subprocess.TimeoutExpired as error:

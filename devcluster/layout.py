@@ -75,6 +75,11 @@ class Layout:
         return self.state / "kubeconfig"
 
     @property
+    def kubectl_cache(self) -> Path:
+        """What kubectl remembers of the API server's kinds."""
+        return self.state / "kubectl-cache"
+
+    @property
     def audit_log(self) -> Path:
         return self.logs / "audit.log"
 

@@ -147,6 +147,14 @@ async def write_at_random(client: Client, namespace: str, dice: random.Random, c
         await asyncio.sleep(dice.random() * pause * 2)
 
 
+async def meets_a_fault(proxy: Proxy, within: float = 15.0) -> None:
+    """Waits until a request met its fault: a fault of every second watch comes only when the first has ended."""
+    ends = time.monotonic() + within
+    while not set(proxy.met) - {"pass"}:
+        assert time.monotonic() < ends, "the fault was never met"
+        await asyncio.sleep(0.05)
+
+
 def on_watches(fault: Fault, every: int = 1) -> Plan:
     """Lets every n-th watch meet ``fault``, and nothing else."""
     count = 0

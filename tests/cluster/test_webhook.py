@@ -119,7 +119,8 @@ async def _install_catalog(rest: Rest) -> None:
     await rest.until(
         place,
         lambda crd: any(
-            c["type"] == "Established" and c["status"] == "True" for c in crd.get("status", {}).get("conditions", ())
+            c["type"] == "Established" and c["status"] == "True"
+            for c in crd.get("status", {}).get("conditions") or ()  # null, until the API server first looks at it
         ),
     )
     await rest.ensure(CATALOG.rpartition("/")[0], empty)
