@@ -1,4 +1,4 @@
-"""Asking the API server as somebody else, with dry runs: nothing is ever stored.
+"""Asking the API server as somebody else: nothing is ever stored.
 
 Whoever plays one of toe's accounts sends the name of a pod too, as a token that is bound to a pod does; without it the
 fence's policy ``token`` refuses everything, and no other layer is heard.
@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import parse_qsl
 
 from toe.api.fence.accounts import POD_NAME
 from toe.api.fence.policy import account
@@ -57,11 +58,18 @@ class Actor:
         path: str,
         body: Mapping[str, Any] | None = None,
         content_type: str = "application/json",
+        *,
+        is_dry: bool = True,
     ) -> tuple[Answered, bytes]:
-        """Sends one dry run, None for as oneself, and returns who answered, and with what when it was accepted."""
+        """Sends one request, None for as oneself, and returns who answered, and with what when it was accepted.
+
+        It is a dry run, but for requests that are refused as such and change nothing.
+        """
         client = await self._client(who)
+        path, _, query = path.partition("?")
+        params = {**dict(parse_qsl(query)), **(DRY_RUN if is_dry else {})}
         try:
-            answer = await client.raw(method, path, params=DRY_RUN, body=body, content_type=content_type)
+            answer = await client.raw(method, path, params=params, body=body, content_type=content_type)
         except ClusterError as error:
             return answered_by(error.status, error.message), b""
         return Answered("accepted"), answer

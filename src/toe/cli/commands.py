@@ -242,3 +242,14 @@ def explain(
         hints = [f"{call.program} explain RUN, or {call.program} explain -f FILE"]
         raise ComplaintError("which run, or which file?", hints=hints, status=2)
     return explain(call, name, tuple(filename or ()), profile.value if profile else None, output.value)
+
+
+@command()
+def doctor(call: Call, profile: Profile = None, output: Output = Format.TABLE) -> int:
+    """Attack the installed system with dry runs, and print which layer refused what. For administrators.
+
+    Exit status: 0 every line passed, 1 some failed, 2 you may not act as others, 3 something could not be tried.
+    """
+    from toe.cli.doctor import doctor
+
+    return doctor(call, profile.value if profile else None, output.value)
