@@ -88,6 +88,8 @@ class FakeCluster:
         if method == "POST" and params.get("dryRun"):
             stamped = {"requester": {"username": "alice"}} if path.endswith("/powertools") else {}
             return 201, merged(body, {"metadata": {"name": "dry"}, "spec": stamped})
+        if params.get("dryRun") and path in self.objects:
+            return 200, self.objects[path]
         return self._object(method, path, body)
 
     def _object(self, method: str, path: str, body: Object) -> tuple[int, Any]:
