@@ -56,25 +56,16 @@ def empty(cluster: FakeCluster) -> None:
     listed(cluster, f"/apis/{API_VERSION}/powertools")
 
 
-def installed(cluster: FakeCluster, **security: Any) -> None:
-    """Has everything, one pod that a tool may join, and somebody who may exec."""
+def installed(cluster: FakeCluster) -> None:
+    """Has everything, and one pod that a tool may join."""
     empty(cluster)
     objects = (*fence(SETTINGS, stamped=True), *stamp())
     for kind, plural in PLURALS.items():
         listed(cluster, f"{ADMISSION}/{plural}", *(obj for obj in objects if obj["kind"] == kind))
     roles = accounts(SETTINGS)
-    execs: Object = {
-        "metadata": {"name": "dev"},
-        "rules": [{"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create"]}],
-    }
-    bound = {"metadata": {"name": "dev"}, "roleRef": {"kind": "ClusterRole", "name": "dev"}}
-    bound |= {"subjects": [{"kind": "User", "name": "dev"}]}
     for kind in ("Role", "ClusterRole"):
-        more = [execs] if kind == "ClusterRole" else []
-        listed(cluster, f"{RBAC}/{kind.lower()}s", *(obj for obj in roles if obj["kind"] == kind), *more)
-        more = [bound] if kind == "ClusterRole" else []
-        found = (obj for obj in roles if obj["kind"] == f"{kind}Binding")
-        listed(cluster, f"{RBAC}/{kind.lower()}bindings", *found, *more)
+        listed(cluster, f"{RBAC}/{kind.lower()}s", *(obj for obj in roles if obj["kind"] == kind))
+        listed(cluster, f"{RBAC}/{kind.lower()}bindings", *(obj for obj in roles if obj["kind"] == f"{kind}Binding"))
     listed(cluster, f"{ADMISSION}/validatingwebhookconfigurations", hooks("", SETTINGS))
     listed(cluster, "/api/v1/nodes", {"metadata": {"name": "n"}, "status": {"nodeInfo": {"osImage": "Debian"}}})
     listed(cluster, "/api/v1/namespaces", {"metadata": {"name": "shop"}}, {"metadata": {"name": "kube-system"}})

@@ -72,6 +72,13 @@ def test_who_may_not_impersonate_is_told_so(cluster: FakeCluster, person: Person
     assert "ask an administrator to run it" in ran.err
 
 
+def test_nobody_acts_as_two_at_once(cluster: FakeCluster, person: Person) -> None:
+    """The credentials' rights are not those of whom --as names."""
+    ran = person("doctor", "--as", "ann")
+    assert (ran.status, ran.out) == (2, "")
+    assert "leave out --as" in ran.err
+
+
 @pytest.mark.parametrize(
     ("answer", "outcome", "says"),
     [

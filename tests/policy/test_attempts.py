@@ -106,7 +106,7 @@ def test_what_has_no_dry_run_names_what_is_not_there() -> None:
     for attack in ATTACKS:
         sent = attack.make(SCENE)
         assert isinstance(sent, Sent)
-        assert sent.is_dry or (attack.goes_on and "toe-doctor" in sent.path)
+        assert sent.is_dry or (sent.let_in and "toe-doctor" in sent.path)
 
 
 def test_status_of_a_config_is_forged_where_there_is_no_run() -> None:

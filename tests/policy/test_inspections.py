@@ -10,14 +10,13 @@ from toe.api.fence.objects import fence
 from toe.api.meta import GROUP, ObjectMeta
 from toe.api.powertoolcatalog import PowerToolCatalogSpec
 from toe.plan.catalog import compile_catalog
-from toe.policy.duties import Rbac, Role, RoleBinding, RoleRef, RoleRule, RoleSubject
+from toe.policy.duties import Rbac, Role, RoleRule
 from toe.policy.inspections import (
     Hook,
     HookRules,
     Node,
     NodeInfo,
     NodeStatus,
-    executor,
     inspect_catalog,
     inspect_fence,
     inspect_nodes,
@@ -129,25 +128,3 @@ def test_kinds_that_no_webhook_is_asked_about_are_found() -> None:
     assert len(inspect_webhook([])) == 2
     loose = HookRules(ObjectMeta(name="toe"), (Hook("a", (rule,), "Ignore"),))
     assert inspect_webhook([loose])[0] == "the webhook for powertools is open when it is down"
-
-
-def test_who_may_exec_is_somebody_without_the_break_glass_right() -> None:
-    """In the namespace or everywhere, and not the group that may do everything."""
-    execs = RoleRule(("",), ("pods/exec",), verbs=("create",))
-    glass = RoleRule((GROUP,), ("toolcontainers",), verbs=("exec",))
-
-    def cluster(subject: str, *rules: RoleRule, namespace: str = "") -> Rbac:
-        bound = RoleBinding(
-            ObjectMeta(name="b", namespace=namespace), RoleRef("ClusterRole", "r"), (RoleSubject("User", subject),)
-        )
-        return Rbac((Role(ObjectMeta(name="r"), rules),), (bound,))
-
-    assert executor(cluster("dev", execs), "shop") == RoleSubject("User", "dev")
-    assert executor(cluster("dev", execs, namespace="shop"), "shop") == RoleSubject("User", "dev")
-    for nobody in (
-        cluster("dev", execs, namespace="other"),
-        cluster("dev", execs, glass),
-        cluster("dev"),
-        cluster("system:masters", execs),
-    ):
-        assert executor(nobody, "shop") is None

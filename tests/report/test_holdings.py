@@ -104,5 +104,7 @@ def test_the_pod_decides_what_else_is_reached() -> None:
     assert _says("node", ROOT, {"hostPID": True}, **TRACE) == "all of it: it may trace the node's processes"
     assert "SYS_ADMIN" in _says("node", ROOT, capabilities={"drop": ["ALL"], "add": ["SYS_ADMIN"]})
     assert _says("node", USER) == "nothing of it"
+    assert _says("node", USER, {"hostPID": True}) == "its processes are visible (hostPID)"
+    assert "every other process of this uid" in _says("memory", USER, {"shareProcessNamespace": True})
     assert _says("system calls", USER, seccompProfile="Unconfined") == "not filtered"
     assert "filtered" in _says("system calls", USER)

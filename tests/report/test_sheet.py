@@ -34,11 +34,13 @@ ACCEPTED, POD_SECURITY = Answered("accepted"), Answered("Pod Security", said="vi
         ("minted token", Answered("not there", said='pods "toe-doctor" not found'), "FAIL", "let in"),
         ("minted token", Answered("not there", said='serviceaccounts "x" not found'), "not tried", "not there"),
         ("exec into a tool", Answered("validation", said="container toe-doctor-0 is not valid"), "FAIL", "let in"),
+        ("exec into a tool", Answered("RBAC", said='cannot create resource "pods/exec"'), "FAIL", "let in"),
+        ("exec into a tool", Answered("RBAC", said='cannot get resource "pods/exec"'), "not tried", "RBAC"),
     ],
 )
 def test_an_answer_is_judged_by_who_gave_it(name: str, answered: Answered, outcome: str, says: str) -> None:
     """Another 403 proves nothing."""
-    line = judged(_attack(name), answered)
+    line = judged(_attack(name), answered, let_in=("toe-doctor", 'cannot create resource "pods/exec"'))
     assert line.outcome == outcome
     assert says in line.answer
 

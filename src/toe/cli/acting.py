@@ -63,8 +63,11 @@ class Actor:
     ) -> tuple[Answered, bytes]:
         """Sends one request, None for as oneself, and returns who answered, and with what when it was accepted.
 
-        It is a dry run, but for requests that are refused as such and change nothing.
+        It is a dry run, but for requests that are refused as such and change nothing. Nobody acts as two at once: with
+        ``--as`` the person is somebody else already, and what that one may do is not what the credentials may.
         """
+        if who is not None and self._access.impersonate.user:
+            return Answered("impersonation", said="who acts as somebody (--as) cannot act as somebody else again"), b""
         client = await self._client(who)
         path, _, query = path.partition("?")
         params = {**dict(parse_qsl(query)), **(DRY_RUN if is_dry else {})}

@@ -24,11 +24,10 @@ from toe.policy.access import Question
 from toe.policy.attacks import ATTACKS, CATALOG_OBJECT, Attack, Who
 from toe.policy.attacks import WEBHOOK as NEEDS_WEBHOOK
 from toe.policy.attempts import NAME, Scene, Sent
-from toe.policy.duties import Rbac, RoleSubject, excess
+from toe.policy.duties import Rbac, excess
 from toe.policy.inspections import (
     PTRACE_LABEL,
     Fence,
-    executor,
     inspect_catalog,
     inspect_fence,
     inspect_nodes,
@@ -42,7 +41,6 @@ MASTERS = "system:masters"
 """The group that RBAC lets do everything, so that only the layers behind RBAC are left to refuse."""
 MAKERS_OF_PODS = ("replicaset", "statefulset", "daemon-set", "job")
 """Kubernetes' controllers: who exempts one of them from Pod Security exempts every pod that it makes."""
-_NAMESPACE_CONTROLLER = "system:serviceaccount:kube-system:namespace-controller"
 _RUNBOOK = "docs/howto/lift-the-fence.md"
 
 
@@ -70,6 +68,9 @@ async def _doctor(cluster: Cluster, profile: Profile | None, output: str) -> int
 
 
 async def _expect_administrator(cluster: Cluster) -> None:
+    if cluster.call.flags.as_user:
+        hint = "leave out --as; who may run it is decided by the right to impersonate"
+        raise ComplaintError("doctor acts as others itself", hints=[hint], status=2)
     wanted = [Question("impersonate", kind, "") for kind in ("users", "groups", "serviceaccounts")]
     if any([await cluster.may(right) is False for right in wanted]):
         raise ComplaintError(
@@ -83,7 +84,7 @@ async def _sheet(cluster: Cluster, actor: Actor) -> tuple[Line, ...]:
     rbac = await patient.rbac(cluster)
     walls = await _walls(cluster)
     inspected, broken, scene = await _inspected(cluster, rbac, walls)
-    callers = _callers(cluster.settings, rbac, scene)
+    callers = _callers(cluster.settings)
     tried = [await _attack(actor, attack, scene, callers, broken) for attack in ATTACKS]
     wrong = (*walls.missing, *unexplained(walls.changed, tried))
     policies = _found("missing policy", "the fence as this version generates it", wrong, _INSTALL)
@@ -147,7 +148,7 @@ def _found(name: str, looked_at: str, wrong: Sequence[str], way_out: str) -> Lin
 
 
 async def _attack(
-    actor: Actor, attack: Attack, scene: Scene, callers: dict[Who, Impersonation | str | None], broken: frozenset[str]
+    actor: Actor, attack: Attack, scene: Scene, callers: dict[Who, Impersonation | None], broken: frozenset[str]
 ) -> Line:
     if need := missing_for(attack, broken):
         return untried(attack, f"{need} is not in force: see below")
@@ -155,30 +156,26 @@ async def _attack(
     if isinstance(sent, str):
         return untried(attack, sent)
     caller = callers[attack.who]
-    if isinstance(caller, str):
-        return untried(attack, caller)
     answered, content = await actor.send(
         caller, sent.method, sent.path, sent.body, sent.content_type, is_dry=sent.is_dry
     )
     if not attack.is_stamped or answered.kind != "accepted":
-        return judged(attack, answered)
+        return judged(attack, answered, let_in=sent.let_in)
     requester = msgspec.json.decode(content, type=PowerTool).spec.requester
     return judged(attack, answered, requester.username if requester else "", caller.user if caller else "")
 
 
-def _callers(settings: Settings, rbac: Rbac, scene: Scene) -> dict[Who, Impersonation | str | None]:
-    """Returns as whom each attack is sent: None for as oneself, or why there is nobody."""
-    namespace = scene.aim.namespace if scene.aim else scene.place
-    found = executor(rbac, namespace)
-    nobody = f"nobody but administrators may exec into pods of {namespace}"
+def _callers(settings: Settings) -> dict[Who, Impersonation | None]:
+    """Returns as whom each attack is sent: None for as oneself.
+
+    Kubernetes' own controllers are in every cluster, and hold what an attack takes and none of the rights of toe's that
+    would excuse it.
+    """
     return {
         "administrator": None,
         "user with every role": Impersonation(user=NAME, groups=(MASTERS, EVERYBODY)),
-        "user who may exec": _as_subject(found) if found else nobody,
-        "namespace controller": Impersonation(
-            user=_NAMESPACE_CONTROLLER,
-            groups=("system:serviceaccounts", "system:serviceaccounts:kube-system", EVERYBODY),
-        ),
+        "garbage collector": _of_kubernetes("generic-garbage-collector"),
+        "namespace controller": _of_kubernetes("namespace-controller"),
         "operator": account_of(settings, CONTROLLER),
         "operator without a pod": account_of(settings, CONTROLLER, bound=False),
         "operator with every role": account_of(settings, CONTROLLER, groups=(MASTERS,)),
@@ -186,16 +183,10 @@ def _callers(settings: Settings, rbac: Rbac, scene: Scene) -> dict[Who, Imperson
     }
 
 
-def _as_subject(subject: RoleSubject) -> Impersonation:
-    match subject.kind:
-        case "Group":
-            return Impersonation(user=NAME, groups=(subject.name, EVERYBODY))
-        case "ServiceAccount":
-            accounts = "system:serviceaccounts"
-            user = f"system:serviceaccount:{subject.namespace}:{subject.name}"
-            return Impersonation(user=user, groups=(accounts, f"{accounts}:{subject.namespace}", EVERYBODY))
-        case _:
-            return Impersonation(user=subject.name, groups=(EVERYBODY,))
+def _of_kubernetes(name: str) -> Impersonation:
+    accounts = "system:serviceaccounts"
+    user = f"system:serviceaccount:kube-system:{name}"
+    return Impersonation(user=user, groups=(accounts, f"{accounts}:kube-system", EVERYBODY))
 
 
 async def _exemptions(actor: Actor, settings: Settings) -> Line:

@@ -26,6 +26,7 @@ from toe.policy.verdict import Allowed, Denied, Undecided
 from toe.report.verdicts import Layer
 
 STRATEGIC = "application/strategic-merge-patch+json"
+_ACCEPTED = "it did not refuse a dry run as the operator"
 FENCE, POD_SECURITY, WHOLE = "fence", "Pod Security", "API server"
 
 
@@ -146,11 +147,11 @@ def _injection(answered: Answered) -> tuple[Layer, ...]:
     said = answered.said or str(answered)
     if answered.kind == "accepted":
         whole = Layer(WHOLE, "passes", "a dry run as the operator was accepted, by every webhook and quota too")
-        return Layer(POD_SECURITY, "passes", "asked"), Layer(FENCE, "passes", "asked"), whole
+        return Layer(POD_SECURITY, "passes", _ACCEPTED), Layer(FENCE, "passes", _ACCEPTED), whole
     silent = Layer(FENCE, "not known", "not heard: another layer refused first")
     if answered.kind == "Pod Security":
         return Layer(POD_SECURITY, "refuses", said), silent
-    passed = Layer(POD_SECURITY, "passes", "asked")
+    passed = Layer(POD_SECURITY, "passes", _ACCEPTED)
     if answered.kind == "policy" and answered.name.startswith(NAME_PREFIX):
         return passed, Layer(FENCE, "refuses", f"{answered.name}: {said}")
     if answered.kind == "no answer":

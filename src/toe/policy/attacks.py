@@ -37,7 +37,7 @@ from toe.policy.attempts import (
 Who = Literal[
     "administrator",
     "user with every role",
-    "user who may exec",
+    "garbage collector",
     "namespace controller",
     "operator",
     "operator without a pod",
@@ -63,8 +63,6 @@ class Attack(Struct, frozen=True):
     needs: tuple[str, ...] = ()
     is_stamped: bool = False
     """It must be accepted with the caller as its requester."""
-    goes_on: bool = False
-    """It names what is not there, so that it does no harm: an answer that says so means that it was let in."""
 
 
 _INJECTION = (CATALOG_OBJECT,)
@@ -104,7 +102,7 @@ ATTACKS: tuple[Attack, ...] = (
         _INJECTION,
     ),
     Attack("unbound token", "the tool, with a token of no pod", "operator without a pod", ("token",), own, _INJECTION),
-    Attack("minted token", "a token of the operator's account", "administrator", ("mint",), minting, goes_on=True),
+    Attack("minted token", "a token of the operator's account", "administrator", ("mint",), minting),
     Attack(
         "config elsewhere", "a PowerToolConfig outside the system namespace", "administrator", ("place",), elsewhere
     ),
@@ -121,7 +119,7 @@ ATTACKS: tuple[Attack, ...] = (
         touching_catalog("PATCH"),
         _INJECTION,
     ),
-    Attack("exec into a tool", "exec into a tool's container", "user who may exec", ("exec",), entering, goes_on=True),
+    Attack("exec into a tool", "exec into a tool's container", "garbage collector", ("exec",), entering),
     Attack(
         "relabelled namespace", f"the label {TOOLS_LABEL} changed", "namespace controller", ("labels",), relabelling
     ),

@@ -7,7 +7,7 @@ from toe.api.fence.policy import MARKS, NAME_PREFIX, Object
 from toe.api.meta import GROUP, ObjectMeta, Struct
 from toe.api.powertoolcatalog import PLURAL as CATALOGS
 from toe.api.powertoolcatalog import PowerToolCatalogSpec
-from toe.policy.duties import Rbac, Role, RoleRule, RoleSubject
+from toe.policy.duties import Rbac, Role, RoleRule
 
 _KINDS = frozenset(("powertools", "powertoolconfigs", CATALOGS, "toolcontainers"))
 _WRITES = frozenset(("create", "update", "patch", "delete", "deletecollection", "use", "open", "exec", "attach", "*"))
@@ -155,28 +155,3 @@ def inspect_webhook(configurations: Iterable[HookRules]) -> tuple[str, ...]:
                         asked[kind] = asked.get(kind, False) or hook.failure_policy == "Fail"
     found = [f"no webhook is asked about {kind}" for kind in ("powertools", "powertoolconfigs") if kind not in asked]
     return (*found, *(f"the webhook for {kind} is open when it is down" for kind, shut in asked.items() if not shut))
-
-
-def executor(rbac: Rbac, namespace: str) -> RoleSubject | None:
-    """Returns somebody who may exec into pods of a namespace and has no right to enter tools; None for nobody."""
-    for binding in rbac.bindings:
-        if binding.metadata.namespace not in ("", namespace):
-            continue
-        rules = rbac.rules_of(binding)
-        if not any(_grants(rule, "", "pods/exec", "create") for rule in rules):
-            continue
-        if any(_grants(rule, GROUP, "toolcontainers", "exec") for rule in rules):
-            continue
-        for subject in binding.subjects or ():
-            if subject.name != "system:masters":
-                return subject
-    return None
-
-
-def _grants(rule: RoleRule, group: str, resource: str, verb: str) -> bool:
-    return (
-        not rule.resource_names
-        and bool({group, "*"} & set(rule.api_groups or ()))
-        and bool({resource, "*"} & set(rule.resources or ()))
-        and bool({verb, "*"} & set(rule.verbs))
-    )

@@ -109,8 +109,13 @@ def _memory(has: Holdings, pod: Pod, container: str) -> str:
     if target == Identity(has.uid, has.gid):
         if has.uid == 0 and not has.has_all:
             return "of the target, if that holds no capability beyond its own; else it needs SYS_PTRACE"
-        return "of the target, as its own user (not where the node has Yama ptrace_scope 1, as Ubuntu does)"
+        others = ", and of every other process of this uid that it sees" if _sees_more(pod) else ""
+        return f"of the target, as its own user{others} (not where the node has Yama ptrace_scope 1, as Ubuntu does)"
     return "none: the target is another user, and it lacks SYS_PTRACE"
+
+
+def _sees_more(pod: Pod) -> bool:
+    return pod.spec.host_pid or pod.spec.share_process_namespace
 
 
 def _files(has: Holdings, pod: Pod, container: str) -> str:
@@ -148,4 +153,4 @@ def _node(has: Holdings, security: Security, pod: Pod) -> str:
         return "; ".join(f"{name}: {BY_NAME[name].gives}" for name in wide)
     if pod.spec.host_pid and "SYS_PTRACE" in has.effective:
         return "all of it: it may trace the node's processes"
-    return "nothing of it"
+    return "its processes are visible (hostPID)" if pod.spec.host_pid else "nothing of it"

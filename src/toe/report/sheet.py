@@ -1,12 +1,11 @@
 """The doctor's sheet: one line for each attack and inspection, with who answered."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal
 
 from toe.api.fence.policy import NAME_PREFIX
 from toe.api.meta import Struct
 from toe.policy.attacks import Attack
-from toe.policy.attempts import NAME
 from toe.policy.layer import Answered
 from toe.report.text import columns, count
 
@@ -36,14 +35,19 @@ def missing_for(attack: Attack, broken: Collection[str]) -> str:
     return next((need for need in (*attack.needs, *policies) if need in broken), "")
 
 
-def judged(attack: Attack, answered: Answered, requester: str = "", caller: str = "") -> Line:
-    """Returns the line of an attack that was answered; ``requester`` is who was stamped, ``caller`` who asked."""
+def judged(
+    attack: Attack, answered: Answered, requester: str = "", caller: str = "", let_in: Sequence[str] = ()
+) -> Line:
+    """Returns the line of an attack that was answered.
+
+    ``requester`` is who was stamped, ``caller`` who asked, ``let_in`` what an answer says that means it got through.
+    """
 
     def line(outcome: Outcome, answer: str, way_out: str = "") -> Line:
         return Line(attack.name, outcome, attack.tried, attack.who, answer, way_out)
 
     match answered.kind:
-        case "not there" | "validation" | "no answer" if attack.goes_on and NAME in answered.said:
+        case "not there" | "validation" | "no answer" | "RBAC" if any(word in answered.said for word in let_in):
             return line("FAIL", f"let in: nobody refused it, {_wanted(attack)} should have", INSTALL)
         case "impersonation" | "no answer" | "not there":
             return line("not tried", f"{answered}: {answered.said}")
