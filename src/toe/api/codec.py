@@ -169,7 +169,18 @@ def to_builtins(value: Any) -> Any:
 
 def to_yaml(value: Any) -> str:
     """Writes a struct or plain value as YAML, fields in the order of the type."""
-    return yaml.safe_dump(to_builtins(value), sort_keys=False, allow_unicode=True, width=110)
+    return yaml.dump(to_builtins(value), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Is PyYAML's, and escapes NEL, which it writes as it is and reads back as a space."""
+
+
+def _represent_str(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if "\x85" in text else None)
+
+
+_Dumper.add_representer(str, _represent_str)
 
 
 @cache
