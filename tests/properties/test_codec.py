@@ -55,6 +55,7 @@ def _read(text: str) -> tuple[list[Document], DecodeError | None]:
 
 @given(raw=configs(), version=st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20))
 @example(raw=config_manifest(), version="a\x85b")
+@example(raw=config_manifest(), version="0E0")
 def test_what_was_written_is_read_as_the_same(raw: Raw, version: str) -> None:
     """YAML and plain values alike."""
     config = _decoded(merged(raw, {"spec": {"version": version}}))

@@ -173,13 +173,20 @@ def to_yaml(value: Any) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Is PyYAML's, and escapes NEL, which it writes as it is and reads back as a space."""
+    """Is PyYAML's, and quotes what `_Loader`, as kubectl, takes for a number: 1e3.
+
+    Escapes NEL, which PyYAML writes as it is and reads back as a space.
+    """
 
 
 def _represent_str(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if "\x85" in text else None)
 
 
+_Dumper.yaml_implicit_resolvers = {
+    first: yaml.SafeDumper.yaml_implicit_resolvers.get(first, []) + _Loader.yaml_implicit_resolvers.get(first, [])
+    for first in yaml.SafeDumper.yaml_implicit_resolvers.keys() | _Loader.yaml_implicit_resolvers.keys()
+}
 _Dumper.add_representer(str, _represent_str)
 
 
