@@ -4,10 +4,10 @@ The rights are the least that work; a test asks the API server for what the acco
 into ``admin`` or ``edit``.
 """
 
-import base64
 from typing import Any
 
 from charts.certificates import Pair
+from toe.api import webhooks
 from toe.api.fence.policy import CONTROLLER, WEBHOOK
 from toe.api.meta import GROUP
 from toe.api.powertoolcatalog import NAME as CATALOG
@@ -16,8 +16,6 @@ from toe.api.settings import Settings
 
 Object = dict[str, Any]
 
-SERVICE = "powertool-admission-webhook"
-"""As the source document names it."""
 TLS_SECRET = "toe-webhook-tls"  # noqa: S105 the name of one
 UID = 65532
 HEALTH_PORT = 8081
@@ -125,7 +123,7 @@ def webhook(image: str, settings: Settings) -> list[Object]:
     service = {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": SERVICE, "namespace": settings.system_namespace},
+        "metadata": {"name": webhooks.SERVICE, "namespace": settings.system_namespace},
         "spec": {"selector": _labels(WEBHOOK), "ports": [{"port": 443, "targetPort": "webhook"}]},
     }
     return [_deployment(WEBHOOK, settings, container, volumes), service]
@@ -140,37 +138,12 @@ def tls_secret(pair: Pair, settings: Settings) -> Object:
 
 def service_names(settings: Settings) -> tuple[str, ...]:
     """Returns the DNS names under which the API server reaches the webhook."""
-    host = f"{SERVICE}.{settings.system_namespace}"
-    return (f"{host}.svc", host, f"{host}.svc.cluster.local")
+    return webhooks.service_names(settings.system_namespace)
 
 
 def hooks(authority: str, settings: Settings) -> Object:
-    """Returns the ValidatingWebhookConfiguration: our two kinds only, fail closed, PowerTools on creation only."""
-
-    def hook(name: str, resource: str, operations: list[str]) -> Object:
-        return {
-            "name": f"{name}.toe.run",
-            "clientConfig": {
-                "service": {"name": SERVICE, "namespace": settings.system_namespace, "path": f"/validate-{name}"},
-                "caBundle": base64.b64encode(authority.encode()).decode(),
-            },
-            "rules": [{"apiGroups": [GROUP], "apiVersions": ["*"], "operations": operations, "resources": [resource]}],
-            "matchPolicy": "Equivalent",
-            "failurePolicy": "Fail",
-            "sideEffects": "None",
-            "timeoutSeconds": 5,
-            "admissionReviewVersions": ["v1"],
-        }
-
-    return {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingWebhookConfiguration",
-        "metadata": {"name": "toe"},
-        "webhooks": [
-            hook("powertool", "powertools", ["CREATE"]),
-            hook("powertoolconfig", "powertoolconfigs", ["CREATE", "UPDATE"]),
-        ],
-    }
+    """Returns the ValidatingWebhookConfiguration for the Service: see :mod:`toe.api.webhooks`."""
+    return webhooks.validating(webhooks.Endpoint(authority=authority, namespace=settings.system_namespace))
 
 
 def _labels(name: str) -> dict[str, str]:

@@ -13,7 +13,6 @@ ELSEWHERE = {
     "controller/apply.py": "what it does is what an API server answers: tests/cluster/test_controller.py",
     "controller/observe.py": "its caches follow an API server: tests/cluster/test_controller.py",
     "controller/program.py": "the operator as a whole: tests/cluster/test_controller.py",
-    "webhook/observe.py": "its caches follow an API server: tests/cluster/test_webhook.py",
     "webhook/program.py": "the webhook as a whole, called by an API server: tests/cluster/test_webhook.py",
     "api/fence": "policies are judged together: offline in tests/api/fence, by an API server in tests/cluster",
     "api/powertoolcatalog.py": "the fence's parameters, together with it: tests/api/fence/test_catalog.py",

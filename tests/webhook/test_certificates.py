@@ -1,43 +1,20 @@
-"""The certificate that the API server sees follows the file."""
+"""The certificate that the API server sees follows its source."""
 
 import asyncio
-import datetime
 import ssl
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from tests.webhook.pki import START, an_authority
 from toe.errors import SettingsError
-from toe.webhook.certificates import Certificate
+from toe.webhook.certificates import Certificate, MountedFiles
 
 
-def write(place: Path, name: str) -> tuple[Path, Path]:
-    """Writes a self-signed certificate with this common name, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(start + datetime.timedelta(days=3650))
-        .sign(key, hashes.SHA256())
-    )
-    certificate, secret = place / "tls.crt", place / "tls.key"
-    pem = serialization.Encoding.PEM
-    secret.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-    certificate.write_bytes(built.public_bytes(pem))
-    return certificate, secret
-
-
-async def _served(port: int) -> str:
+async def served(port: int) -> str:
+    """Returns the subject of what is served at a port."""
     trust = ssl.create_default_context()
     trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
     _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trust, server_hostname="webhook")
@@ -49,28 +26,67 @@ async def _served(port: int) -> str:
 
 async def test_a_renewed_certificate_is_served_without_a_restart(tmp_path: Path) -> None:
     """From the next handshake on; half a renewal keeps the old one."""
-    certificate, key = write(tmp_path, "old")
-    serving = Certificate(certificate, key)
+    authority = an_authority()
+    files = authority.issue(tmp_path, "old")
+    serving = Certificate(MountedFiles(*files))
 
     async def close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
     async with await asyncio.start_server(close, "127.0.0.1", 0, ssl=serving.context()) as server:
         port = server.sockets[0].getsockname()[1]
-        assert await _served(port) == "CN=old"
-        good = key.read_bytes()
-        key.write_bytes(b"half")
-        assert await _served(port) == "CN=old"
-        key.write_bytes(good)
-        write(tmp_path, "new")
-        assert await _served(port) == "CN=new"
+        assert await served(port) == "CN=old"
+        good = files[1].read_bytes()
+        files[1].write_bytes(b"half")
+        assert await served(port) == "CN=old"
+        files[1].unlink()
+        assert await served(port) == "CN=old"
+        files[1].write_bytes(good)
+        authority.issue(tmp_path, "new")
+        assert await served(port) == "CN=new"
 
 
 def test_files_that_cannot_be_used_are_told_at_the_start(tmp_path: Path) -> None:
     """With their names."""
-    certificate, key = write(tmp_path, "any")
+    certificate, key = an_authority().issue(tmp_path, "any")
     key.write_text("no key")
     with pytest.raises(SettingsError, match=r"tls\.key"):
-        Certificate(certificate, key)
+        Certificate(MountedFiles(certificate, key))
     with pytest.raises(SettingsError, match="nowhere"):
-        Certificate(tmp_path / "nowhere", key)
+        Certificate(MountedFiles(tmp_path / "nowhere", key))
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("good", ""),
+        ("nobody says what is trusted", ""),
+        ("ended", "expired"),
+        ("ended, and nobody says what is trusted", "expired"),
+        ("another authority", "verify failed"),
+        ("another name", "mismatch"),
+        ("two authorities, while one follows the other", ""),
+    ],
+)
+def test_readiness_is_what_a_client_would_say(tmp_path: Path, case: str, words: str) -> None:
+    """The chain, the dates and the name, checked against what the API server trusts."""
+    authority, other = an_authority(), an_authority("other")
+    life = timedelta(days=1) if case.startswith("ended") else timedelta(days=36_500)
+    files = authority.issue(tmp_path, "webhook.svc", life=life)
+    trust, _ = (other if case == "another authority" else authority).save(tmp_path)
+    if case.startswith("two"):
+        old = trust.read_bytes()
+        other.save(tmp_path)
+        trust.write_bytes(trust.read_bytes() + old)
+    told = None if "nobody" in case else trust
+    name = None if "nobody" in case else "elsewhere.svc" if case == "another name" else "webhook.svc"
+    missing = Certificate(MountedFiles(*files), trust=told, name=name).missing()
+    assert words in missing
+    assert bool(missing) == bool(words)
+
+
+def test_when_it_ends_is_known(tmp_path: Path) -> None:
+    """For the metric; also when it has ended already."""
+    files = an_authority().issue(tmp_path, "webhook.svc", life=timedelta(days=36_500))
+    ends = (START + timedelta(days=36_500)).timestamp()
+    assert Certificate(MountedFiles(*files)).not_after == ends

@@ -4,12 +4,13 @@ import base64
 import contextlib
 import json
 import random
+import time
 
 import pytest
 
 from tests.webhook.reviews import a_run_review, as_bytes
 from toe.errors import DecodeError
-from toe.webhook.review import MAX_BYTES, MAX_DEPTH, Answer, read_review, refuse, write_answer
+from toe.webhook.review import MAX_BYTES, MAX_DEPTH, MAX_ENTRIES, MAX_MESSAGE, Answer, read_review, refuse, write_answer
 
 
 def test_a_review_is_read_as_far_as_it_is_judged() -> None:
@@ -33,7 +34,13 @@ def test_a_review_is_read_as_far_as_it_is_judged() -> None:
         (b'{"kind": 1, "kind": 2}', "given twice"),
         (b'{"a": NaN}', "NaN"),
         (b"[" * (MAX_DEPTH + 1), "nested deeper"),
-        (b'{"a":' * 100_000, "nested deeper"),
+        (b'{"a":' * 1_000, "nested deeper"),
+        (b"[0," + b"0," * MAX_ENTRIES + b"0]", "more than 16384 entries"),
+        (as_bytes(a_run_review()).decode().encode("utf-16"), "no JSON"),
+        (b"\xef\xbb\xbf" + as_bytes(a_run_review()), "no JSON"),
+        (as_bytes(a_run_review()).replace(b'"alice"', b'"\xff"'), "no JSON"),
+        (b"9" * 5000, "no JSON"),
+        (as_bytes({**a_run_review(), "x": "\ud800"}), "no JSON"),
         (b" " * (MAX_BYTES + 1), "larger"),
     ],
 )
@@ -43,11 +50,44 @@ def test_what_is_no_review_is_a_decode_error(body: bytes, message: str) -> None:
         read_review(body)
 
 
+def test_a_pair_of_surrogates_is_one_character() -> None:
+    """JSON writes characters beyond the first plane so."""
+    review = a_run_review()
+    review["request"]["name"] = "\U0001f9b6"
+    assert read_review(as_bytes(review)).name == "\U0001f9b6"
+
+
 def test_brackets_in_strings_are_no_depth() -> None:
     """Nor are escaped quotes the end of a string."""
     review = a_run_review()
     review["request"]["name"] = '\\"' + "[{" * 500
     assert read_review(as_bytes(review)).name.endswith("[{")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'\\"' * (MAX_BYTES // 2),
+        b'"' + b'\\"' * (MAX_BYTES // 2 - 1) + b"\\",
+        b'"' * MAX_BYTES,
+        b"[" * MAX_BYTES,
+        b"{" + b",".join(b'"%d":0' % number for number in range(16_000)) + b',"15999":1}',
+    ],
+    ids=["escaped quotes", "an open string", "quotes", "brackets", "many keys"],
+)
+def test_no_body_takes_long(body: bytes) -> None:
+    """Reading is linear: 40 KB of escaped quotes took four seconds of everybody's time once."""
+    began = time.process_time()
+    with pytest.raises(DecodeError):
+        read_review(body)
+    assert time.process_time() - began < 2
+
+
+def test_a_message_is_bounded_and_counts_the_rest() -> None:
+    """A million violations are not a million sentences."""
+    answer = refuse(f"spec.tool.args[{number}]: no" for number in range(100_000))
+    assert len(answer.message) < MAX_MESSAGE + 100
+    assert answer.message.endswith("more")
 
 
 def test_any_bytes_are_a_review_or_a_decode_error() -> None:

@@ -255,7 +255,8 @@ def _array_violations(value: list[Any], schema: Schema, path: str) -> Iterator[t
         for index, item in enumerate(value):
             mark = repr([item.get(key) for key in keys]) if keys and isinstance(item, dict) else repr(item)
             if mark in seen:
-                yield f"{path}[{index}]", f"is given twice: {_show(item if not keys else item[keys[0]])}"
+                told = item.get(keys[0]) if keys and isinstance(item, dict) else item
+                yield f"{path}[{index}]", f"is given twice: {_show(told)}"
             seen.add(mark)
 
 

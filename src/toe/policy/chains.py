@@ -1,8 +1,9 @@
 """The rules in order. All of them are asked; every violation is told at once.
 
 ``LINT`` is what can be said of a manifest before anybody has created it. ``RUN`` is the law: the controller judges
-with it right before each injection, for whoever admission stamped as the requester. ``TARGET`` judges one pod of a
-run. The other doors' chains (ADMIT, UPLOAD, AUDIT) come with their doors.
+with it right before each injection, for whoever admission stamped as the requester. ``ADMIT`` is the same rules asked
+early, as a courtesy: the webhook lets in what may still come by itself. ``TARGET`` judges one pod of a run. The other
+doors' chains (UPLOAD, AUDIT) come with their doors.
 """
 
 from collections.abc import Callable
@@ -71,6 +72,8 @@ RUN: tuple[Check, ...] = (
     requester_may_use.check,  # who may use the tool
     requester_may_enter.check,  # and could enter the target himself
 )
+
+ADMIT: tuple[Check, ...] = RUN  # a rule of its own would be a second law
 
 TARGET: tuple[TargetCheck, ...] = (
     container_exists.check,  # the container that was asked for

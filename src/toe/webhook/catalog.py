@@ -31,7 +31,12 @@ class CatalogKeeper:
         self._settings = settings
         self._changed = asyncio.Event()
         self.is_current = False
-        """Whether the catalog says what the configs say: a metric, and part of readiness."""
+        """Whether the catalog says what the configs say: a metric. The fence refuses what differs."""
+        self.has_tried = False
+        """Whether it was compared once: part of readiness.
+
+        That it is current is not: a config that cannot be compiled must be mended, and the webhook lets that in.
+        """
 
     def wake(self) -> None:
         """Has the catalog looked at."""
@@ -43,6 +48,7 @@ class CatalogKeeper:
         while True:
             self._changed.clear()
             self.is_current = await self._keep(observer)
+            self.has_tried = True
             try:
                 async with asyncio.timeout(None if self.is_current else RETRY_SECONDS):
                     await self._changed.wait()

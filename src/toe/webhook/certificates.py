@@ -1,10 +1,14 @@
-"""The certificate that the API server sees, loaded again when the file changes (cert-manager, a renewed Secret).
+"""The certificate that the API server sees, made anew as it changes: no restart, no connection dropped.
 
-Each handshake asks for the context as it is then, so that a renewal needs no restart and drops no connection.
+Where it comes from is a :class:`Source`: two mounted files (:class:`MountedFiles`), or an authority of our own
+(:mod:`toe.webhook.authority`). Each handshake asks for the context as it is then.
 """
 
+import os
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -13,42 +17,155 @@ from toe.errors import SettingsError
 _log = structlog.get_logger(__name__)
 
 
-class Certificate:
-    """Serves a certificate and its key from two files, as they are at each handshake."""
+class Pem(NamedTuple):
+    """Is a certificate with what signed it, and its key."""
+
+    chain: bytes
+    key: bytes
+
+
+class Source(Protocol):
+    """Is where a certificate comes from."""
+
+    def stamp(self) -> object:
+        """Returns what changes when there is another certificate to serve; cheap, asked at each handshake."""
+        ...
+
+    def load(self) -> Pem:
+        """Returns the certificate; raises OSError or ValueError when there is none."""
+        ...
+
+
+class MountedFiles:
+    """Reads a certificate and its key from two files (cert-manager, a Secret that somebody renews)."""
 
     def __init__(self, certificate: Path, key: Path) -> None:
-        """Raises SettingsError when the files cannot be used."""
         self._files = (certificate, key)
-        self._seen = self._stamp()
+
+    def __str__(self) -> str:
+        """Names the flags, for an error."""
+        return f"--tls-cert {self._files[0]} and --tls-key {self._files[1]}"
+
+    def stamp(self) -> object:
+        """Returns what tells one version of the files from the next."""
+        return stamp_of(*self._files)
+
+    def load(self) -> Pem:
+        """Reads both files."""
+        certificate, key = self._files
+        return Pem(certificate.read_bytes(), key.read_bytes())
+
+
+class Certificate:
+    """Serves what its source has, as it is at each handshake; half a renewal keeps the certificate before."""
+
+    def __init__(self, source: Source, *, trust: Path | None = None, name: str | None = None) -> None:
+        """Raises SettingsError when there is nothing to serve.
+
+        ``trust`` is what the API server trusts, ``name`` the DNS name or address that it calls: :meth:`missing` checks
+        what is known of both.
+        """
+        self._source, self._trust, self._name = source, trust, name
+        self._seen = source.stamp()
         try:
-            self._current = self._load()
-        except (OSError, ssl.SSLError) as error:
-            raise SettingsError(f"--tls-cert {certificate} and --tls-key {key}: {error}") from None
+            self._pem = source.load()
+            self._current = _context(self._pem)
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"{source}: {error}") from None
 
     def context(self) -> ssl.SSLContext:
-        """Returns the context to listen with; what it serves follows the files."""
-        listening = self._load()
+        """Returns the context to listen with; what it serves follows the source."""
+        listening = _context(self._pem)
         listening.sni_callback = self._choose
         return listening
 
+    def missing(self) -> str:
+        """Says why a client that trusts the API server's bundle would not accept what is served now; empty if it would.
+
+        A handshake without a network: the chain, the dates and the name are checked as a client does.
+        """
+        self._renew()
+        try:
+            _handshake(self._client(), self._current, self._name)
+        except (OSError, ValueError) as error:
+            return " ".join(str(error).split()) or type(error).__name__
+        return ""
+
+    @property
+    def not_after(self) -> float:
+        """Is when the certificate ends, in seconds since the epoch; 0 when it cannot be read."""
+        client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        client.check_hostname = False
+        client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        try:
+            client.load_verify_locations(cadata=self._pem.chain.decode())
+            ended = _handshake(client, self._current, None).getpeercert()
+        except (OSError, ValueError):
+            return 0.0
+        return ssl.cert_time_to_seconds(str(ended["notAfter"])) if ended else 0.0
+
+    def _client(self) -> ssl.SSLContext:
+        client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        client.check_hostname = self._name is not None
+        if self._trust is not None:
+            client.load_verify_locations(cafile=self._trust)
+        else:  # nobody told what is trusted: what signed it is, so that the dates are checked all the same
+            client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+            client.load_verify_locations(cadata=self._pem.chain.decode())
+        return client
+
     def _choose(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
-        stamp = self._stamp()
-        if stamp != self._seen:
-            try:
-                self._current, self._seen = self._load(), stamp
-                _log.info("certificate loaded", file=str(self._files[0]))
-            except (OSError, ssl.SSLError) as error:  # half a renewal: the next handshake looks again
-                _log.warning("certificate cannot be loaded", file=str(self._files[0]), error=str(error))
+        self._renew()
         connection.context = self._current
 
-    def _load(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(*self._files)
-        return context
-
-    def _stamp(self) -> tuple[tuple[int, int], ...]:
+    def _renew(self) -> None:
+        stamp = self._source.stamp()
+        if stamp == self._seen:
+            return
         try:
-            return tuple((status.st_mtime_ns, status.st_ino) for status in (path.stat() for path in self._files))
-        except OSError:
-            return ()
+            pem = self._source.load()
+            self._current, self._pem, self._seen = _context(pem), pem, stamp
+            _log.info("certificate loaded", source=str(self._source))
+        except (OSError, ValueError) as error:  # half a renewal: the next handshake looks again
+            _log.warning("certificate cannot be loaded", source=str(self._source), error=str(error))
+
+
+def stamp_of(*files: Path) -> tuple[tuple[int, int], ...]:
+    """Returns what tells one version of these files from the next; empty while one is not there."""
+    try:
+        return tuple((status.st_mtime_ns, status.st_ino) for status in (path.stat() for path in files))
+    except OSError:
+        return ()
+
+
+def _context(pem: Pem) -> ssl.SSLContext:
+    """Returns a server's context; the key passes through memory only, since the library reads nothing but files."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    file = os.memfd_create("certificate", os.MFD_CLOEXEC)
+    try:
+        os.write(file, pem.chain.rstrip() + b"\n" + pem.key)
+        context.load_cert_chain(f"/proc/self/fd/{file}")
+    finally:
+        os.close(file)
+    return context
+
+
+def _handshake(client: ssl.SSLContext, server: ssl.SSLContext, name: str | None) -> ssl.SSLObject:
+    """Lets a client and a server of this process meet; raises ssl.SSLError when the client does not accept."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends: Sequence[ssl.SSLObject] = (
+        client.wrap_bio(to_client, to_server, server_hostname=name),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    )
+    waiting = set(ends)
+    for _ in range(4):
+        for end in ends:
+            try:
+                end.do_handshake()
+                waiting.discard(end)
+            except ssl.SSLWantReadError:
+                pass
+        if not waiting:
+            return ends[0]
+    raise ssl.SSLError("the handshake does not end")

@@ -1,21 +1,24 @@
 """What becomes of a request to create a PowerTool, or to write a PowerToolConfig. Pure.
 
-The chain RUN is asked with what is known now. A violation refuses; so does a right that was not answered. What may come
-by itself (a config, a pod) is let in with a warning: ``kubectl apply -f dir/`` works in any order.
+The chain ADMIT is asked with what is known now. A violation refuses; so does a right that was not answered. What may
+come by itself (a config, a pod) is let in with a warning: ``kubectl apply -f dir/`` works in any order.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from toe.api.codec import decode, problems_of
 from toe.api.powertool import PowerTool
+from toe.api.powertoolcatalog import MAX_TOOLS
 from toe.api.powertoolconfig import SECURITY_ANNOTATIONS, PowerToolConfig
 from toe.api.reasons import Reason
 from toe.api.settings import Settings
 from toe.policy.access import entry_to
-from toe.policy.chains import RUN, evaluate
+from toe.policy.chains import ADMIT, evaluate
+from toe.policy.checks.approval_current import shortcomings
 from toe.policy.readiness import judge_config
 from toe.policy.request import JudgedConfig, Request
 from toe.policy.verdict import Allowed, Denied, Undecided
@@ -35,10 +38,12 @@ def read_run(review: Review) -> PowerTool | Answer:
 
 def judge_run(request: Request, user: UserInfo) -> Answer:
     """Returns what becomes of a run that this user creates; the request holds the answers about his rights."""
+    if not user.username:
+        return refuse(["nobody is named as the caller: a PowerTool is created by somebody"])
     if request.run.spec.requester != user.requester:
         return refuse(["spec.requester: must be the caller: it is written by the API server, never by the user"])
     warnings = tuple(_warnings(request))
-    match evaluate(RUN, request):
+    match evaluate(ADMIT, request):
         case Denied(violations):
             return refuse((str(violation) for violation in violations), warnings=warnings)
         case Undecided(unmet) if any(missing.reason is Reason.ACCESS_UNKNOWN for missing in unmet):
@@ -60,20 +65,28 @@ def stamp(review: Review) -> Answer:
     return Answer(allowed=True, patch=({"op": "add", "path": "/spec/requester", "value": value},))
 
 
-def judge_written_config(review: Review, others: Iterable[PowerToolConfig], settings: Settings) -> Answer:
+def judge_written_config(
+    review: Review, others: Sequence[PowerToolConfig], settings: Settings, now: datetime | None = None
+) -> Answer:
     """Returns what becomes of a config that is created or changed; ``others`` are those of the system namespace."""
     config = _read(review)
     if isinstance(config, Answer):
         return config
     if isinstance(config, PowerTool):
         return refuse([f"must be a PowerToolConfig, not a {review.kind.kind}"], code=422)
-    readiness = judge_config(config, settings)
-    wrong = [str(violation) for violation in readiness.violations]
+    judged = JudgedConfig(config=config, readiness=judge_config(config, settings))
+    wrong = [str(violation) for violation in judged.readiness.violations]
     name = config.spec.name
-    holders = [o.metadata.name for o in others if o.spec.name == name and o.metadata.name != config.metadata.name]
-    if holders:
-        wrong.append(f"spec.name: the tool name {name} is held by the PowerToolConfig {holders[0]}: choose another")
-    warnings = [f"{finding.field}: {finding.message}" for finding in readiness.findings]
+    names = {other.spec.name for other in others if other.metadata.name != config.metadata.name}
+    if name in names:
+        holder = next(
+            o.metadata.name for o in others if o.spec.name == name and o.metadata.name != config.metadata.name
+        )
+        wrong.append(f"spec.name: the tool name {name} is held by the PowerToolConfig {holder}: choose another")
+    elif len(names) >= MAX_TOOLS:
+        wrong.append(f"spec.name: there are {len(names)} tools already, and the catalog holds {MAX_TOOLS}")
+    warnings = [f"{finding.field}: {finding.message}" for finding in judged.readiness.findings]
+    warnings += [f"no run of it is accepted: {lack}" for lack in shortcomings(judged, settings, now)]
     approver = (config.metadata.annotations or {}).get(SECURITY_ANNOTATIONS + "approved-by")
     if approver and approver == review.user_info.username:
         warnings.append(f"{SECURITY_ANNOTATIONS}approved-by: names the author: somebody else should approve")
@@ -100,18 +113,21 @@ def _warnings(request: Request) -> Iterable[str]:
     if len(request.configs) != 1:
         return
     judged = request.configs[0]
+    name, tier = judged.config.spec.name, judged.readiness.tier
     if request.matching:
-        yield f"{request.matching} pod{'s' if request.matching != 1 else ''} match now"
+        yield f"{request.matching} pod{'s match' if request.matching != 1 else ' matches'} now"
     if why := _forbidden_by_level(judged, (request.namespace_labels or {}).get(ENFORCE, "privileged")):
         yield why
     right = entry_to(request.run.metadata.namespace)
     if request.settings.require_target_access == "warn" and request.access.get(right) is False:
-        reach = ", ".join(judged.readiness.reach)
-        yield f"{judged.config.spec.name} reaches {reach}, and you lack {right}"
-    requester = request.run.spec.requester
-    is_deputy = requester is not None and requester.is_service_account
-    if is_deputy and request.settings.service_accounts == "warn" and judged.readiness.tier in ("High", "Extreme"):
-        yield "a service account lends its rights to whoever feeds it manifests"
+        yield f"{name} reaches {', '.join(judged.readiness.reach)}, and you lack {right}"
+    if tier in ("High", "Extreme"):
+        yield f"{name} is of tier {tier}"
+        requester = request.run.spec.requester
+        if requester is not None and requester.is_service_account and request.settings.service_accounts == "warn":
+            yield "a service account lends its rights to whoever feeds it manifests"
+    for finding in judged.readiness.findings:
+        yield f"{name}: {finding.message}"
 
 
 def _forbidden_by_level(judged: JudgedConfig, enforced: str) -> str:

@@ -31,6 +31,7 @@ class Observer:
         self._client = client
         self._settings = settings
         self._on_config = on_config
+        self._judged: dict[str, JudgedConfig] = {}
         system = settings.system_namespace
         self.configs: Cache[PowerToolConfig] = Cache(
             client,
@@ -64,8 +65,8 @@ class Observer:
         """Returns every config of the system namespace with what toe thinks of it."""
         return [self._judge(config) for config in self.configs.list()]
 
-    async def request(self, run: PowerTool, now: datetime) -> Request:
-        """Returns a run in front of the judge, with every right that its requester needs asked for."""
+    async def request(self, run: PowerTool, now: datetime, seconds: float) -> Request:
+        """Returns a run in front of the judge, with the rights that its requester needs asked for, in these seconds."""
         holders = tuple(self._judge(config) for config in self.configs.by_index(TOOL, run.spec.tool.name))
         selector = run.spec.targets.label_selector
         pods = self.pods.select(run.metadata.namespace, selector) if selector.is_positive else []
@@ -78,11 +79,13 @@ class Observer:
             settings=self._settings,
             namespace_labels=None if namespace is None else dict(namespace.metadata.labels or {}),
             matching=len(eligible),
-            access=await self._answers(run, holders, eligible),
+            access=await self._answers(run, holders, eligible, seconds),
             now=now,
         )
 
-    async def _answers(self, run: PowerTool, holders: tuple[JudgedConfig, ...], pods: list[Pod]) -> Answers:
+    async def _answers(
+        self, run: PowerTool, holders: tuple[JudgedConfig, ...], pods: list[Pod], seconds: float
+    ) -> Answers:
         if len(holders) != 1 or run.spec.requester is None:
             return {}
         namespace = run.metadata.namespace
@@ -91,12 +94,21 @@ class Observer:
             asked.add(entry_to(namespace))
         user = msgspec.to_builtins(run.spec.requester)
         rights = sorted(asked, key=str)
-        answers = await asyncio.gather(*(ask(self._client, user, msgspec.to_builtins(right)) for right in rights))
+        answers = await asyncio.gather(
+            *(ask(self._client, user, msgspec.to_builtins(right), deadline=seconds) for right in rights)
+        )
         return dict(zip(rights, answers, strict=True))
 
     def _judge(self, config: PowerToolConfig) -> JudgedConfig:
-        return JudgedConfig(config=config, readiness=judge_config(config, self._settings))
+        """Returns a config with its readiness, computed once for each of its versions."""
+        known = self._judged.get(config.metadata.uid)
+        if known is None or known.config.metadata.resource_version != config.metadata.resource_version:
+            known = JudgedConfig(config=config, readiness=judge_config(config, self._settings))
+            self._judged[config.metadata.uid] = known
+        return known
 
     def _config_changed(self, old: PowerToolConfig | None, new: PowerToolConfig | None) -> None:
+        if old is not None and new is None:
+            self._judged.pop(old.metadata.uid, None)
         if old is None or new is None or old.spec != new.spec or old.metadata.annotations != new.metadata.annotations:
             self._on_config()

@@ -11,18 +11,21 @@ from pathlib import Path
 import msgspec
 import structlog
 import uvloop
-from aiohttp import web
 
 from toe.api.settings import PROFILES, Settings
 from toe.api.surroundings import Surroundings
+from toe.api.webhooks import service_names
 from toe.errors import SettingsError
 from toe.kube.access import Access, from_kubeconfig, in_cluster
 from toe.kube.client import Client
 from toe.kube.log import LOG_LEVELS, configure_log
 from toe.webhook.catalog import CatalogKeeper
-from toe.webhook.certificates import Certificate
+from toe.webhook.certificates import Certificate, MountedFiles, Source
 from toe.webhook.observe import Observer
 from toe.webhook.server import Server
+
+LAST_SECONDS = 2.0
+"""How long reviews are still answered after the signal to stop: endpoints take a moment to forget a pod."""
 
 _log = structlog.get_logger(__name__)
 
@@ -33,7 +36,7 @@ def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], date
     configure_log(options.log_level)
     try:
         access = _access(options, around)
-        certificate = Certificate(options.tls_cert, options.tls_key)
+        certificate = _certificate(options, clock)
     except SettingsError as error:
         print(f"toe webhook: {error}", file=sys.stderr)
         return 2
@@ -51,23 +54,54 @@ async def _serve(
     async with Client(access) as client:
         keeper = CatalogKeeper(client, settings)
         observer = Observer(client, settings, keeper.wake)
-        server = Server(observer, settings, clock, lambda: observer.live and keeper.is_current)
-        runner = web.AppRunner(server.application(), access_log=None, handle_signals=False)
-        await runner.setup()
-        await web.TCPSite(runner, port=port, ssl_context=certificate.context()).start()
+
+        def missing() -> str:
+            if stop.is_set():
+                return "told to stop"
+            if not observer.live:
+                return "the watches are not live"
+            if not keeper.has_tried:
+                return "the catalog was not looked at yet"
+            return certificate.missing()
+
+        def gauges() -> dict[str, float]:
+            return {
+                "catalog_is_current": float(keeper.is_current),
+                "webhook_watches_are_live": float(observer.live),
+                "webhook_certificate_not_after_seconds": certificate.not_after,
+            }
+
         work = [asyncio.create_task(observer.run()), asyncio.create_task(keeper.run(observer))]
         told = asyncio.create_task(stop.wait())
-        _log.info("webhook started", server=access.server, port=port)
-        await asyncio.wait((*work, told), return_when=asyncio.FIRST_COMPLETED)
-        failed = next((task for task in work if task.done()), None)
-        await runner.cleanup()
+        async with Server(observer, settings, clock, missing, gauges).listening(port, certificate.context()):
+            _log.info("webhook started", server=access.server, port=port)
+            await asyncio.wait((*work, told), return_when=asyncio.FIRST_COMPLETED)
+            failed = next((task for task in work if task.done()), None)
+            if failed is None:
+                await asyncio.sleep(LAST_SECONDS)
         for task in (*work, told):
             task.cancel()
         await asyncio.gather(*work, told, return_exceptions=True)
         if failed is not None:
             _log.error("webhook failed", error=repr(failed.exception()))
             return 1
+        _log.info("webhook stopped")
         return 0
+
+
+def _certificate(options: argparse.Namespace, clock: Callable[[], datetime]) -> Certificate:
+    """Returns what to serve: the mounted certificate, else one that an authority of our own signs."""
+    names = tuple(options.serving_name or service_names(options.system_namespace))
+    if options.tls_cert and options.tls_key and not options.ca_key:
+        source: Source = MountedFiles(options.tls_cert, options.tls_key)
+        return Certificate(source, trust=options.ca_cert, name=names[0] if options.serving_name else None)
+    if options.ca_cert and options.ca_key and not (options.tls_cert or options.tls_key):
+        from toe.webhook.authority import Authority  # its library takes a third of our memory: only where it is used
+
+        return Certificate(
+            Authority(options.ca_cert, options.ca_key, names, clock), trust=options.ca_cert, name=names[0]
+        )
+    raise SettingsError("either --tls-cert and --tls-key are wanted, or --ca-cert and --ca-key")
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -75,8 +109,20 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         prog="toe webhook",
         description="Answers admission reviews of PowerTools and PowerToolConfigs, and keeps the catalog.",
     )
-    parser.add_argument("--tls-cert", type=Path, required=True, help="certificate, loaded again when it changes")
-    parser.add_argument("--tls-key", type=Path, required=True, help="its key")
+    parser.add_argument("--tls-cert", type=Path, help="certificate to serve, loaded again when it changes")
+    parser.add_argument("--tls-key", type=Path, help="its key")
+    parser.add_argument(
+        "--ca-cert",
+        type=Path,
+        help="what the API server trusts; with --ca-key, the authority that signs our own leaves",
+    )
+    parser.add_argument("--ca-key", type=Path, help="the authority's key, instead of --tls-cert and --tls-key")
+    parser.add_argument(
+        "--serving-name",
+        action="append",
+        metavar="NAME",
+        help="DNS name or address that the API server calls, may be repeated; default: the Service's",
+    )
     parser.add_argument("--port", type=int, default=8443)
     parser.add_argument("--kubeconfig", type=Path, help="default: the pod's service account, else $KUBECONFIG")
     parser.add_argument("--context", help="context of the kubeconfig")

@@ -18,9 +18,12 @@ API_VERSION = "admission.k8s.io/v1"
 MAX_BYTES = 7 * 1024 * 1024
 """Two objects of 3 MiB, the most that the API server takes, and what is around them."""
 MAX_DEPTH = 128
+MAX_ENTRIES = 16_384
+"""Commas and opened brackets: more than both objects of a review can have, few enough to be judged in time."""
+MAX_MESSAGE = 16 * 1024
 MAX_WARNING = 256
-MAX_WARNINGS = 16
-"""The API server cuts all warnings together at 4 KiB."""
+MAX_WARNINGS = 4096
+"""What the API server shows of all warnings together, in bytes."""
 
 
 class UserInfo(msgspec.Struct, frozen=True):
@@ -60,7 +63,7 @@ class Review(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """Is what becomes of a request: allowed, or refused with a status code and everything that is wrong."""
+    """Is what becomes of a request: allowed, or refused with 403 or 422 and everything that is wrong."""
 
     allowed: bool
     message: str = ""
@@ -70,21 +73,37 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def refuse(messages: Iterable[str], *, code: int = 403, warnings: Iterable[str] = ()) -> Answer:
-    """Makes a refusal of everything that is wrong, one sentence after the other."""
-    return Answer(allowed=False, message="; ".join(messages), code=code, warnings=tuple(warnings))
+    """Makes a refusal of everything that is wrong, one sentence after the other; past 16 KiB the rest is counted."""
+    told: list[str] = []
+    size = left = 0
+    for message in messages:
+        size += len(message) + 2
+        if told and size > MAX_MESSAGE:
+            left += 1
+        else:
+            told.append(message[:MAX_MESSAGE])
+    if left:
+        told.append(f"and {left} more")
+    return Answer(allowed=False, message="; ".join(told), code=code, warnings=tuple(warnings))
 
 
 def read_review(body: bytes) -> Review:
     """Reads a review.
 
-    DecodeError for what is none: too large, too deep, a key given twice, another version, no uid, no request.
+    DecodeError for what is none: too large, too deep, too many entries, a key given twice, not UTF-8, another version,
+    no uid, no request. It takes time in proportion to the length of the body, whatever is in it.
     """
     if len(body) > MAX_BYTES:
         raise DecodeError(f"is larger than {MAX_BYTES} bytes", source="AdmissionReview")
-    if _depth(body) > MAX_DEPTH:
+    bare = _STRINGS.sub(b"", body)
+    if sum(map(bare.count, (b",", b"[", b"{"))) > MAX_ENTRIES:
+        raise DecodeError(f"has more than {MAX_ENTRIES} entries", source="AdmissionReview")
+    if _depth(bare) > MAX_DEPTH:
         raise DecodeError(f"is nested deeper than {MAX_DEPTH}", source="AdmissionReview")
     try:
-        raw = json.loads(body, object_pairs_hook=_once, parse_constant=_no_constant)
+        raw = json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
+        if _SURROGATE.search(body):
+            json.dumps(raw, ensure_ascii=False).encode()  # half a pair is no text, and nothing can be sent on with it
     except (ValueError, RecursionError) as error:
         raise DecodeError(f"is no JSON that can be read: {error}", source="AdmissionReview") from None
     if not isinstance(raw, dict) or raw.get("apiVersion") != API_VERSION or raw.get("kind") != "AdmissionReview":
@@ -102,24 +121,26 @@ def write_answer(uid: str, answer: Answer) -> bytes:
     """Writes the answer to the review of that uid."""
     response: dict[str, Any] = {"uid": uid, "allowed": answer.allowed}
     if not answer.allowed:
-        reason = "Forbidden" if answer.code == 403 else "Invalid" if answer.code == 422 else "InternalError"
+        reason = "Invalid" if answer.code == 422 else "Forbidden"
         response["status"] = {"code": answer.code, "reason": reason, "message": answer.message}
-    if answer.warnings:
-        response["warnings"] = [warning[:MAX_WARNING] for warning in answer.warnings[:MAX_WARNINGS]]
+    if warnings := _fitting(answer.warnings):
+        response["warnings"] = warnings
     if answer.patch:
         response["patchType"] = "JSONPatch"
         response["patch"] = base64.b64encode(json.dumps(answer.patch).encode()).decode()
     return json.dumps({"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": response}).encode()
 
 
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+"""A string, or what is left from an open quote on; possessive, and never failing once it has begun: linear."""
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _BRACKETS = re.compile(rb"[\[\]{}]")
 
 
-def _depth(body: bytes) -> int:
-    """Returns how deep brackets are nested, those in strings aside, without building anything."""
+def _depth(bare: bytes) -> int:
+    """Returns how deep the brackets of a body without its strings are nested, without building anything."""
     deepest = depth = 0
-    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", body)):
+    for bracket in _BRACKETS.findall(bare):
         depth += 1 if bracket in b"[{" else -1
         deepest = max(deepest, depth)
     return deepest
@@ -128,9 +149,23 @@ def _depth(body: bytes) -> int:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice[:40]!r} is given twice")
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise ValueError(f"the key {name[:40]!r} is given twice")
+            seen.add(name)
+    return found
+
+
+def _fitting(warnings: Iterable[str]) -> list[str]:
+    """Returns the first warnings, each on one line and cut, as many as the API server shows."""
+    found, size = [], 0
+    for warning in warnings:
+        cut = " ".join(warning[:MAX_WARNING].split())
+        size += len(cut.encode(errors="replace"))
+        if size > MAX_WARNINGS:
+            break
+        found.append(cut)
     return found
 
 

@@ -4,14 +4,19 @@ A refusal is an answer; only what is no review gets a 4xx. There is no 5xx: an e
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from toe.api.settings import Settings
 from toe.errors import DecodeError
+from toe.webhook.counters import Counters
 from toe.webhook.judge import judge_run, judge_written_config, read_run, stamp
 from toe.webhook.observe import Observer
 from toe.webhook.review import MAX_BYTES, Answer, Review, read_review, refuse, write_answer
@@ -20,8 +25,14 @@ SHARE = 0.6
 """Of the API server's timeout: what is left is the way back."""
 DEFAULT_TIMEOUT = 10.0
 LONGEST_TIMEOUT = 30.0
+ASKING = 0.8
+"""Of the time that is left: how long questions about rights may take."""
+HEADER_SECONDS = 5.0
+"""For the handshake, and again from there to the end of the first request's headers."""
+IDLE_SECONDS = 120.0
+"""More than the API server keeps an idle connection (90 s), so that it is never us who closes under a request."""
 
-Judge = Callable[[Review], Awaitable[Answer]]
+Judge = Callable[[Review, float], Awaitable[Answer]]
 _log = structlog.get_logger(__name__)
 
 
@@ -29,16 +40,25 @@ class Server:
     """Answers ``/validate-powertool``, ``/validate-powertoolconfig`` and ``/mutate-powertool``."""
 
     def __init__(
-        self, observer: Observer, settings: Settings, clock: Callable[[], datetime], is_ready: Callable[[], bool]
+        self,
+        observer: Observer,
+        settings: Settings,
+        clock: Callable[[], datetime],
+        missing: Callable[[], str],
+        gauges: Callable[[], dict[str, float]] = dict,
     ) -> None:
+        """``missing`` says why we are not ready (empty: we are), ``gauges`` what is measured at this moment."""
         self._observer = observer
         self._settings = settings
         self._clock = clock
-        self._is_ready = is_ready
+        self._missing = missing
+        self._gauges = gauges
+        self._counters = Counters()
+        self._silent: dict[object, asyncio.TimerHandle] = {}
 
     def application(self) -> web.Application:
         """Returns the application to serve."""
-        application = web.Application(client_max_size=MAX_BYTES + 1)
+        application = web.Application(client_max_size=MAX_BYTES + 1, middlewares=[self._hear()])
         application.add_routes(
             [
                 web.post("/validate-powertool", self._answering(self._validate_run)),
@@ -46,60 +66,131 @@ class Server:
                 web.post("/mutate-powertool", self._answering(self._mutate_run)),
                 web.get("/healthz", self._healthz),
                 web.get("/readyz", self._readyz),
+                web.get("/metrics", self._metrics),
             ]
         )
         return application
 
+    @asynccontextmanager
+    async def listening(self, port: int, context: ssl.SSLContext | None) -> AsyncIterator[int]:
+        """Listens on all addresses inside of the block, and yields the port; answers in flight are finished at its end.
+
+        A connection that says nothing is closed: the handshake and the first headers have 5 s each.
+        """
+        runner = web.AppRunner(
+            self.application(),
+            access_log=None,
+            handle_signals=False,
+            keepalive_timeout=IDLE_SECONDS,
+            lingering_time=1.0,
+            auto_decompress=False,  # the API server never compresses; what does not unpack would end without an answer
+            shutdown_timeout=5.0,
+        )
+        await runner.setup()
+        loop = asyncio.get_running_loop()
+        make = runner.server
+        assert make is not None
+
+        def connection() -> web.RequestHandler:
+            protocol = make()
+            self._silent[protocol] = loop.call_later(2 * HEADER_SECONDS, self._close_silent, protocol)
+            return protocol
+
+        listener = await loop.create_server(
+            connection,
+            port=port,
+            ssl=context,
+            backlog=512,
+            ssl_handshake_timeout=HEADER_SECONDS if context else None,
+        )
+        try:
+            yield next(s.getsockname()[1] for s in listener.sockets if s.family == socket.AF_INET)
+        finally:
+            listener.close()
+            await runner.cleanup()
+
+    def _close_silent(self, protocol: web.RequestHandler) -> None:
+        if self._silent.pop(protocol, None) is not None:
+            protocol.force_close()
+
+    def _hear(self) -> Middleware:
+        @web.middleware
+        async def hear(
+            request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+        ) -> web.StreamResponse:
+            if timer := self._silent.pop(request.protocol, None):
+                timer.cancel()
+            return await handler(request)
+
+        return hear
+
     def _answering(self, judge: Judge) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def answer(request: web.Request) -> web.Response:
-            deadline = SHARE * _timeout(request)
-            try:
-                async with asyncio.timeout(deadline):
-                    review = read_review(await request.read())
-            except DecodeError as error:
-                return web.Response(status=400, text=f"{error}\n")
-            except web.HTTPRequestEntityTooLarge:
-                return web.Response(status=413, text=f"a review has at most {MAX_BYTES} bytes\n")
-            except TimeoutError:
-                return web.Response(status=408, text="the review did not arrive in time\n")
-            found = await self._judged(judge, review, deadline)
-            return web.Response(body=write_answer(review.uid, found), content_type="application/json")
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            response, outcome = await self._answer(judge, request, began + SHARE * _timeout(request))
+            self._counters.answered(request.path, outcome, loop.time() - began)
+            return response
 
         return answer
 
-    async def _judged(self, judge: Judge, review: Review, deadline: float) -> Answer:
+    async def _answer(self, judge: Judge, request: web.Request, until: float) -> tuple[web.Response, str]:
+        """Returns the answer before ``until``, on the loop's clock, and what it is counted as."""
         try:
-            async with asyncio.timeout(deadline):
-                return await judge(review)
+            async with asyncio.timeout_at(until):
+                body = await request.read()
+            review = read_review(body)
+        except DecodeError as error:
+            return web.Response(status=400, text=f"{error}\n"), "bad"
+        except web.HTTPRequestEntityTooLarge:
+            return web.Response(status=413, text=f"a review has at most {MAX_BYTES} bytes\n"), "bad"
         except TimeoutError:
-            return refuse(["toe could not judge this in time: try again"], code=500)
+            return web.Response(status=408, text="the review did not arrive in time\n"), "bad"
+        except Exception as error:  # cut off, wrongly compressed, wrongly chunked
+            return web.Response(status=400, text=f"the review cannot be read: {type(error).__name__}\n"), "bad"
+        found = await self._judged(judge, review, until)
+        body = write_answer(review.uid, found)
+        return web.Response(body=body, content_type="application/json"), "allowed" if found.allowed else "refused"
+
+    async def _judged(self, judge: Judge, review: Review, until: float) -> Answer:
+        try:
+            async with asyncio.timeout_at(until):
+                return await judge(review, ASKING * (until - asyncio.get_running_loop().time()))
+        except TimeoutError:
+            return refuse(["toe could not judge this in time: try again"])
         except Exception:
             _log.exception("a review could not be judged", uid=review.uid, name=review.name)
-            return refuse(["toe could not judge this: see the log of its webhook"], code=500)
+            return refuse(["toe could not judge this: see the log of its webhook"])
 
-    async def _validate_run(self, review: Review) -> Answer:
+    async def _validate_run(self, review: Review, seconds: float) -> Answer:
         if review.operation != "CREATE":
             return Answer(allowed=True)  # only cancel can change, and the schema guards it
         if not self._observer.live:
-            return refuse(["toe's view of the cluster is stale: try again"], code=500)
+            return refuse(["toe's view of the cluster is stale: try again"])
         run = read_run(review)
         if isinstance(run, Answer):
             return run
-        return judge_run(await self._observer.request(run, self._clock()), review.user_info)
+        return judge_run(await self._observer.request(run, self._clock(), seconds), review.user_info)
 
-    async def _validate_config(self, review: Review) -> Answer:
+    async def _validate_config(self, review: Review, seconds: float) -> Answer:
         if review.operation not in ("CREATE", "UPDATE"):
             return Answer(allowed=True)
-        return judge_written_config(review, self._observer.configs.list(), self._settings)
+        if not self._observer.configs.is_synced:
+            return refuse(["toe does not know the other configs yet: try again"])
+        return judge_written_config(review, self._observer.configs.list(), self._settings, self._clock())
 
-    async def _mutate_run(self, review: Review) -> Answer:
+    async def _mutate_run(self, review: Review, seconds: float) -> Answer:
         return stamp(review) if review.operation == "CREATE" else Answer(allowed=True)
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        return web.Response(text="ok\n") if self._is_ready() else web.Response(status=503, text="not ready\n")
+        missing = self._missing()
+        return web.Response(status=503, text=f"{missing}\n") if missing else web.Response(text="ok\n")
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(text=self._counters.text(**self._gauges()))
 
 
 def _timeout(request: web.Request) -> float:

@@ -5,11 +5,12 @@ annotations risk-level, justification and approved-by must be there, a review-da
 setting asks for one it must be there.
 """
 
-from datetime import date
+from datetime import date, datetime
 
 from toe.api.powertoolconfig import SECURITY_ANNOTATIONS
 from toe.api.reasons import Reason
-from toe.policy.request import Request
+from toe.api.settings import Settings
+from toe.policy.request import JudgedConfig, Request
 from toe.policy.verdict import Violation
 
 REQUIRED = ("risk-level", "justification", "approved-by")
@@ -17,9 +18,16 @@ REQUIRED = ("risk-level", "justification", "approved-by")
 
 def check(request: Request) -> tuple[Violation, ...]:
     """Accepts every tier below Extreme, or a config with its approval and a review that is not past."""
-    if len(request.configs) != 1 or request.configs[0].readiness.tier != "Extreme":
+    if len(request.configs) != 1:
         return ()
-    config = request.configs[0].config
+    return shortcomings(request.configs[0], request.settings, request.now)
+
+
+def shortcomings(judged: JudgedConfig, settings: Settings, now: datetime | None) -> tuple[Violation, ...]:
+    """Lists what a config lacks of its approval; who writes the config is told so before anybody runs the tool."""
+    if judged.readiness.tier != "Extreme":
+        return ()
+    config = judged.config
     annotations = config.metadata.annotations or {}
     missing = [name for name in REQUIRED if not annotations.get(SECURITY_ANNOTATIONS + name, "").strip()]
     found = []
@@ -28,10 +36,10 @@ def check(request: Request) -> tuple[Violation, ...]:
         message = f"{config.spec.name} is of tier Extreme and lacks the annotations {names}"
         found.append(Violation(Reason.APPROVAL_MISSING, message))
     review = annotations.get(SECURITY_ANNOTATIONS + "review-date", "").strip()
-    if not review and request.settings.require_review_date:
+    if not review and settings.require_review_date:
         message = f"{config.spec.name} is of tier Extreme and lacks the annotation {SECURITY_ANNOTATIONS}review-date"
         found.append(Violation(Reason.APPROVAL_MISSING, message))
-    if review and request.now is not None and _is_past(review, request.now.date()):
+    if review and now is not None and _is_past(review, now.date()):
         found.append(Violation(Reason.REVIEW_OVERDUE, f"the review of {config.spec.name} was due on {review}"))
     return tuple(found)
 

@@ -1,0 +1,120 @@
+"""An authority of our own signs leaves that pods renew by themselves."""
+
+import asyncio
+import ssl
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from tests.webhook.pki import START, an_authority
+from toe.errors import SettingsError
+from toe.webhook.authority import LIFE, SKEW, Authority
+from toe.webhook.certificates import Certificate, Pem
+
+NAMES = ("webhook.toe-system.svc", "webhook.toe-system", "192.0.2.7")
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+class Clock:
+    """Is a clock that a test turns."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def leaf(pem: Pem) -> x509.Certificate:
+    """Is the first certificate of a chain."""
+    return x509.load_pem_x509_certificates(pem.chain)[0]
+
+
+def test_a_leaf_is_for_the_names_and_no_authority_itself(tmp_path: Path) -> None:
+    """Signed by the authority, good from a little before now on."""
+    signer = an_authority()
+    pem = Authority(*signer.save(tmp_path), NAMES, lambda: NOW).load()
+    made = leaf(pem)
+    made.verify_directly_issued_by(signer.certificate)
+    names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert tuple(str(name.value) for name in names) == NAMES
+    assert not made.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    assert (made.not_valid_before_utc, made.not_valid_after_utc) == (NOW - SKEW, NOW + LIFE)
+
+
+def test_a_leaf_is_renewed_at_two_thirds_of_its_life(tmp_path: Path) -> None:
+    """Not before; and over three renewals there is no moment without a good leaf."""
+    clock = Clock()
+    authority = Authority(*an_authority().save(tmp_path), NAMES, clock)
+    seen, pem = authority.stamp(), authority.load()
+    leaves = [leaf(pem)]
+    for _ in range(24 * 65):
+        clock.now += timedelta(hours=1)
+        if authority.stamp() != seen:
+            seen, pem = authority.stamp(), authority.load()
+            leaves.append(leaf(pem))
+        assert leaves[-1].not_valid_before_utc < clock.now < leaves[-1].not_valid_after_utc
+    assert len(leaves) == 4
+    for before, after in pairwise(leaves):
+        assert after.not_valid_before_utc + SKEW - before.not_valid_before_utc - SKEW == LIFE * 2 / 3
+
+
+def test_a_new_authority_is_taken_up_at_once(tmp_path: Path) -> None:
+    """It comes first in the file; the old one stays behind it for clients that trust only that."""
+    old = an_authority("old")
+    files = old.save(tmp_path)
+    authority = Authority(*files, NAMES, lambda: NOW)
+    seen = authority.stamp()
+    assert leaf(authority.load()).issuer == old.certificate.subject
+    before = files[0].read_bytes()
+    new = an_authority("new")
+    new.save(tmp_path)
+    files[0].write_bytes(files[0].read_bytes() + before)
+    assert authority.stamp() != seen
+    assert leaf(authority.load()).issuer == new.certificate.subject
+
+
+@pytest.mark.parametrize("case", ["another's key", "no key", "ended", "nothing"])
+def test_an_authority_that_cannot_sign_is_told_at_the_start(tmp_path: Path, case: str) -> None:
+    """With the flags that named it."""
+    signer = an_authority(life=timedelta(days=1) if case == "ended" else timedelta(days=9000))
+    certificate, key = signer.save(tmp_path)
+    if case == "another's key":
+        signer._replace(key=an_authority().key).save(tmp_path)
+    elif case == "no key":
+        key.write_text("no key")
+    elif case == "nothing":
+        certificate.unlink()
+    with pytest.raises(SettingsError, match=r"--ca-cert .* and --ca-key"):
+        Certificate(Authority(certificate, key, NAMES, lambda: NOW))
+    assert START < NOW
+
+
+async def test_renewal_under_load_fails_no_connection(tmp_path: Path) -> None:
+    """Leaves of four seconds, and clients that check everything, all the time, over three renewals."""
+
+    def now() -> datetime:
+        return datetime.now(UTC)  # noqa: TID251 the clients' clock is the real one
+
+    trust, key = an_authority().save(tmp_path)
+    authority = Authority(trust, key, ("localhost",), now, timedelta(seconds=4))
+    serving = Certificate(authority, trust=trust, name="localhost")
+    client = ssl.create_default_context(cafile=str(trust))
+    seen: set[int] = set()
+
+    async def close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(close, "127.0.0.1", 0, ssl=serving.context()) as server:
+        port = server.sockets[0].getsockname()[1]
+        while len(seen) < 4:
+            _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client, server_hostname="localhost")
+            der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+            seen.add(x509.load_der_x509_certificate(der).serial_number)
+            writer.close()
+            await writer.wait_closed()
+            assert serving.missing() == ""
+            await asyncio.sleep(0.005)
