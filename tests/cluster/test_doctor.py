@@ -19,7 +19,9 @@ from devcluster import Cluster
 from tests.builders import config_manifest, judged
 from tests.cluster.fence_tools import DIGEST
 from tests.cluster.fenced import MERGE, SETTINGS, STRATEGIC, SYSTEM, Caller, Fenced, Raw, grant, path_of, until
-from tests.cluster.test_webhook import _certificate, _configuration, _free_port
+from tests.cluster.hooked import certificate as _certificate
+from tests.cluster.hooked import configuration as _configuration
+from tests.cluster.hooked import free_port as _free_port
 from toe.api.codec import decode
 from toe.api.fence.deletion import NAMESPACE_CONTROLLER
 from toe.api.powertoolconfig import PowerToolConfig

@@ -8,8 +8,10 @@ import pytest
 from tests.builders import APPROVED, NOW, a_config, a_powertool, a_request, config_manifest
 from tests.webhook.reviews import a_config_review, a_review, a_run_review, as_bytes
 from toe.api.powertool import PowerTool
+from toe.api.powertoolcatalog import MAX_TOOLS
 from toe.api.settings import Settings
 from toe.policy.access import entry_to
+from toe.policy.chains import ADMIT, RUN
 from toe.policy.request import Request
 from toe.webhook.judge import judge_run, judge_written_config, read_run, stamp
 from toe.webhook.review import Answer, UserInfo, read_review
@@ -129,6 +131,59 @@ def test_a_config_that_cannot_be_used_is_refused(review: dict[str, Any], words: 
     answer = judge_written_config(_review(review), [], SYSTEM)
     assert not answer.allowed
     assert words in answer.message
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"image": "registry.example/tool:1"}, "name the image by @sha256: digest"),
+        ({"security": {"capabilities": {"drop": None, "add": ["KILL"]}, "runAsRoot": True}}, "drop ALL"),
+        ({"security": {"capabilities": {"drop": ["ALL"], "add": ["KILL"]}}}, "KILL has no effect unless"),
+        ({"security": {"capabilities": {"drop": ["ALL"], "add": ["SYS_ADMIN"]}, "runAsRoot": True}}, "of tier High"),
+    ],
+)
+def test_who_runs_a_tool_reads_what_is_known_about_it(config: dict[str, Any], words: str) -> None:
+    """The findings of its config are warnings of the run; and that it is dangerous."""
+    answer = judge_run(a_request(_run(), a_config(**config), matching=1), ALICE)
+    assert answer.allowed
+    assert any(words in warning for warning in answer.warnings), answer.warnings
+    assert answer.warnings[0] == "1 pod matches now"
+
+
+def test_nobody_creates_nothing() -> None:
+    """A review without a user name is no caller that a stamp could equal."""
+    assert not judge_run(a_request(_run(), matching=1), UserInfo()).allowed
+
+
+def test_every_rule_of_the_controller_is_asked_at_admission() -> None:
+    """A rule of the webhook's own would be a second law."""
+    assert ADMIT is RUN
+
+
+@pytest.mark.parametrize(
+    ("annotations", "words"),
+    [
+        ({}, "lacks the annotations security.toe.run/risk-level"),
+        ({**APPROVED["annotations"], "security.toe.run/review-date": "2026-02-28"}, "was due on 2026-02-28"),
+    ],
+)
+def test_an_extreme_tool_that_no_run_may_use_is_written_with_a_warning(annotations: dict[str, str], words: str) -> None:
+    """Its approval is missing, or its review is overdue: the administrator learns it first."""
+    extreme = config_manifest(
+        {"annotations": annotations},
+        security={"capabilities": {"drop": ["ALL"], "add": ["SYS_MODULE"]}, "runAsRoot": True},
+    )
+    answer = judge_written_config(_review(a_review(extreme)), [], SYSTEM, NOW)
+    assert answer.allowed
+    assert any("no run of it is accepted" in w and words in w for w in answer.warnings), answer.warnings
+
+
+def test_there_are_no_more_tools_than_the_catalog_holds() -> None:
+    """One more could not be compiled, and nothing that is changed after it could either."""
+    full = [a_config({"name": f"other-{number}"}, name=f"other-{number}") for number in range(MAX_TOOLS)]
+    answer = judge_written_config(_review(a_config_review()), full, SYSTEM)
+    assert "the catalog holds 256" in answer.message
+    assert judge_written_config(_review(a_config_review()), full[1:], SYSTEM).allowed
 
 
 def test_a_tool_name_has_one_holder() -> None:
