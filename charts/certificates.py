@@ -1,6 +1,8 @@
-"""The webhook's certificate where the cluster has no cert-manager: an authority and a leaf, made at installation.
+"""The webhook's certificate where the cluster has no cert-manager, made at installation: one of two ways.
 
-The authority's key is thrown away: nobody can sign with it again. A new pair is made by installing again.
+:func:`make` makes an authority and a leaf, and throws the authority's key away: nobody can sign with it again, and a
+new pair is made by installing again. :func:`make_authority` keeps the key, in a Secret that only the webhook's pods
+mount: they sign leaves of 30 days for themselves and renew them (:mod:`toe.webhook.authority`).
 """
 
 from datetime import datetime, timedelta
@@ -12,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFE = timedelta(days=365)
+AUTHORITY_LIFE = timedelta(days=3650)
 _PEM = serialization.Encoding.PEM
 
 
@@ -39,8 +42,25 @@ def make(names: tuple[str, ...], now: datetime) -> Pair:
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(signer, hashes.SHA256())
     )
-    secret = key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return Pair(authority.public_bytes(_PEM).decode(), leaf.public_bytes(_PEM).decode(), secret.decode())
+    return Pair(authority.public_bytes(_PEM).decode(), leaf.public_bytes(_PEM).decode(), _secret(key))
+
+
+def make_authority(now: datetime) -> tuple[str, str]:
+    """Returns a fresh authority and its key, PEM, good from now on for ten years; it signs leaves only."""
+    signer = ec.generate_private_key(ec.SECP256R1())
+    issuer = _name("toe-webhook-ca")
+    usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+    authority = (
+        _builder(issuer, issuer, signer, now, AUTHORITY_LIFE)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(usage, critical=True)
+        .sign(signer, hashes.SHA256())
+    )
+    return authority.public_bytes(_PEM).decode(), _secret(signer)
+
+
+def _secret(key: ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
 
 
 def _name(common: str) -> x509.Name:
@@ -48,7 +68,7 @@ def _name(common: str) -> x509.Name:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime, life: timedelta = LIFE
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -57,5 +77,5 @@ def _builder(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + LIFE)
+        .not_valid_after(now + life)
     )

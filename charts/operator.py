@@ -17,6 +17,7 @@ from toe.api.settings import Settings
 Object = dict[str, Any]
 
 TLS_SECRET = "toe-webhook-tls"  # noqa: S105 the name of one
+CA_SECRET = "toe-webhook-ca"  # noqa: S105 the name of one
 UID = 65532
 HEALTH_PORT = 8081
 WEBHOOK_PORT = 8443
@@ -101,8 +102,16 @@ def controller(image: str, settings: Settings) -> Object:
     return _deployment(CONTROLLER, settings, container, [])
 
 
-def webhook(image: str, settings: Settings) -> list[Object]:
-    """Returns the webhook's Deployment and Service; its certificate is in a Secret of its own."""
+def webhook(image: str, settings: Settings, *, signs: bool = False) -> list[Object]:
+    """Returns the webhook's Deployment and Service; its certificate is in a Secret of its own.
+
+    ``signs``: the Secret holds an authority (:func:`authority_secret`), and the pods sign and renew for themselves.
+    """
+    flags = (
+        ("--ca-cert=/tls/ca.crt", "--ca-key=/tls/ca.key")
+        if signs
+        else ("--tls-cert=/tls/tls.crt", "--tls-key=/tls/tls.key")
+    )
     container = {
         "name": "webhook",
         "image": image,
@@ -112,14 +121,14 @@ def webhook(image: str, settings: Settings) -> list[Object]:
             f"--system-namespace={settings.system_namespace}",
             f"--profile={settings.profile}",
             f"--port={WEBHOOK_PORT}",
-            "--tls-cert=/tls/tls.crt",
-            "--tls-key=/tls/tls.key",
+            *flags,
         ],
         "ports": [{"name": "webhook", "containerPort": WEBHOOK_PORT}],
         "volumeMounts": [{"name": "tls", "mountPath": "/tls", "readOnly": True}],
         **_probes("webhook", "HTTPS"),
     }
-    volumes = [{"name": "tls", "secret": {"secretName": TLS_SECRET, "defaultMode": 0o440}}]
+    secret = CA_SECRET if signs else TLS_SECRET
+    volumes = [{"name": "tls", "secret": {"secretName": secret, "defaultMode": 0o440}}]
     service = {
         "apiVersion": "v1",
         "kind": "Service",
@@ -136,6 +145,13 @@ def tls_secret(pair: Pair, settings: Settings) -> Object:
     return {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": metadata, "stringData": data}
 
 
+def authority_secret(certificate: str, key: str, settings: Settings) -> Object:
+    """Returns the Secret with the webhook's own authority: whoever reads it can answer in the webhook's place."""
+    metadata = {"name": CA_SECRET, "namespace": settings.system_namespace}
+    data = {"ca.crt": certificate, "ca.key": key}
+    return {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "stringData": data}
+
+
 def service_names(settings: Settings) -> tuple[str, ...]:
     """Returns the DNS names under which the API server reaches the webhook."""
     return webhooks.service_names(settings.system_namespace)
@@ -144,6 +160,11 @@ def service_names(settings: Settings) -> tuple[str, ...]:
 def hooks(authority: str, settings: Settings) -> Object:
     """Returns the ValidatingWebhookConfiguration for the Service: see :mod:`toe.api.webhooks`."""
     return webhooks.validating(webhooks.Endpoint(authority=authority, namespace=settings.system_namespace))
+
+
+def stamping_hooks(authority: str, settings: Settings) -> Object:
+    """Returns the MutatingWebhookConfiguration that stamps the requester, for Kubernetes before 1.36 only."""
+    return webhooks.mutating(webhooks.Endpoint(authority=authority, namespace=settings.system_namespace))
 
 
 def _labels(name: str) -> dict[str, str]:

@@ -11,9 +11,11 @@ from charts.operator import (
     WEBHOOK_RULES,
     WEBHOOK_RULES_HERE,
     accounts,
+    authority_secret,
     controller,
     hooks,
     service_names,
+    stamping_hooks,
     tls_secret,
     webhook,
 )
@@ -84,6 +86,21 @@ def test_the_webhook_is_asked_about_our_kinds_only_and_fails_closed() -> None:
         "/validate-powertool",
         "/validate-powertoolconfig",
     }
+
+
+def test_pods_that_sign_for_themselves_mount_the_authority_and_nothing_else() -> None:
+    """Read only, and the container is told so."""
+    pod = webhook("toe:1", SETTINGS, signs=True)[0]["spec"]["template"]["spec"]
+    secret = authority_secret("c", "k", SETTINGS)
+    assert [volume["secret"]["secretName"] for volume in pod["volumes"]] == [secret["metadata"]["name"]]
+    assert {"--ca-cert=/tls/ca.crt", "--ca-key=/tls/ca.key"} <= set(pod["containers"][0]["args"])
+    assert secret["stringData"] == {"ca.crt": "c", "ca.key": "k"}
+
+
+def test_the_stamp_of_old_versions_is_asked_of_the_same_service() -> None:
+    """On creation only."""
+    (hook,) = stamping_hooks("authority", SETTINGS)["webhooks"]
+    assert hook["clientConfig"]["service"]["path"] == "/mutate-powertool"
 
 
 def test_the_certificate_is_for_the_service() -> None:

@@ -86,7 +86,9 @@ def test_readiness_is_what_a_client_would_say(tmp_path: Path, case: str, words: 
 
 
 def test_when_it_ends_is_known(tmp_path: Path) -> None:
-    """For the metric; also when it has ended already."""
+    """For the metric; 0 when it has ended already."""
     files = an_authority().issue(tmp_path, "webhook.svc", life=timedelta(days=36_500))
     ends = (START + timedelta(days=36_500)).timestamp()
     assert Certificate(MountedFiles(*files)).not_after == ends
+    files = an_authority().issue(tmp_path, "webhook.svc", life=timedelta(days=1))
+    assert Certificate(MountedFiles(*files)).not_after == 0

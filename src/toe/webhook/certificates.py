@@ -93,7 +93,7 @@ class Certificate:
 
     @property
     def not_after(self) -> float:
-        """Is when the certificate ends, in seconds since the epoch; 0 when it cannot be read."""
+        """Is when the certificate ends, in seconds since the epoch; 0 when it has ended already."""
         client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         client.check_hostname = False
         client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN

@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from toe.api.pod import Pod
-from toe.api.powertool import PowerTool
+from toe.api.powertool import PowerTool, Requester
 from toe.api.powertoolcatalog import PowerToolCatalog
 from toe.api.powertoolconfig import PowerToolConfig
 from toe.api.settings import Settings
@@ -22,6 +22,11 @@ from toe.policy.request import JudgedConfig, Request
 from toe.policy.rights import questions
 
 TOOL = "tool"
+WARNING_SECONDS = 0.5
+"""How long an answer may take that is worth a warning only."""
+REMEMBERED_SECONDS = 10.0
+"""How old such an answer may be. One that may refuse is never remembered."""
+MOST_REMEMBERED = 4096
 
 
 class Observer:
@@ -31,6 +36,7 @@ class Observer:
         self._client = client
         self._settings = settings
         self._on_config = on_config
+        self._remembered: dict[bytes, tuple[bool, float]] = {}
         self._judged: dict[str, JudgedConfig] = {}
         system = settings.system_namespace
         self.configs: Cache[PowerToolConfig] = Cache(
@@ -86,18 +92,35 @@ class Observer:
     async def _answers(
         self, run: PowerTool, holders: tuple[JudgedConfig, ...], pods: list[Pod], seconds: float
     ) -> Answers:
+        """Asks what may refuse, each time; what is worth a warning only may be a little old, and never takes long."""
         if len(holders) != 1 or run.spec.requester is None:
             return {}
-        namespace = run.metadata.namespace
-        asked: set[Question] = set(questions(holders[0], namespace, pods, self._settings))
-        if holders[0].readiness.reach and self._settings.require_target_access != "no":
-            asked.add(entry_to(namespace))
-        user = msgspec.to_builtins(run.spec.requester)
-        rights = sorted(asked, key=str)
-        answers = await asyncio.gather(
-            *(ask(self._client, user, msgspec.to_builtins(right), deadline=seconds) for right in rights)
+        namespace, requester = run.metadata.namespace, run.spec.requester
+        rights = sorted(questions(holders[0], namespace, pods, self._settings), key=str)
+        asked = [self._ask(requester, right, seconds) for right in rights]
+        if holders[0].readiness.reach and self._settings.require_target_access == "warn":
+            rights.append(entry_to(namespace))
+            asked.append(self._recall(requester, rights[-1], min(seconds, WARNING_SECONDS)))
+        return dict(zip(rights, await asyncio.gather(*asked), strict=True))
+
+    async def _ask(self, requester: Requester, right: Question, seconds: float) -> bool | None:
+        return await ask(
+            self._client, msgspec.to_builtins(requester), msgspec.to_builtins(right), deadline=max(seconds, 0.01)
         )
-        return dict(zip(rights, answers, strict=True))
+
+    async def _recall(self, requester: Requester, right: Question, seconds: float) -> bool | None:
+        """Returns the answer of the last seconds, else asks; silence is not remembered."""
+        key = msgspec.json.encode((requester, right))
+        now = asyncio.get_running_loop().time()
+        known = self._remembered.get(key)
+        if known is not None and now < known[1]:
+            return known[0]
+        answer = await self._ask(requester, right, seconds)
+        if answer is not None:
+            if len(self._remembered) >= MOST_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[key] = (answer, now + REMEMBERED_SECONDS)
+        return answer
 
     def _judge(self, config: PowerToolConfig) -> JudgedConfig:
         """Returns a config with its readiness, computed once for each of its versions."""

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -71,7 +72,11 @@ async def _serve(
                 "webhook_certificate_not_after_seconds": certificate.not_after,
             }
 
-        work = [asyncio.create_task(observer.run()), asyncio.create_task(keeper.run(observer))]
+        work = [
+            asyncio.create_task(observer.run()),
+            asyncio.create_task(keeper.run(observer)),
+        ]
+        synced = asyncio.create_task(_settle(observer))
         told = asyncio.create_task(stop.wait())
         async with Server(observer, settings, clock, missing, gauges).listening(port, certificate.context()):
             _log.info("webhook started", server=access.server, port=port)
@@ -79,14 +84,22 @@ async def _serve(
             failed = next((task for task in work if task.done()), None)
             if failed is None:
                 await asyncio.sleep(LAST_SECONDS)
-        for task in (*work, told):
+        for task in (*work, told, synced):
             task.cancel()
-        await asyncio.gather(*work, told, return_exceptions=True)
+        await asyncio.gather(*work, told, synced, return_exceptions=True)
         if failed is not None:
             _log.error("webhook failed", error=repr(failed.exception()))
             return 1
         _log.info("webhook stopped")
         return 0
+
+
+async def _settle(observer: Observer) -> None:
+    """Moves everything that lives for good out of the garbage collector's way, once it is here."""
+    await observer.synced()
+    gc.collect()
+    gc.freeze()
+    _log.info("caches synced")
 
 
 def _certificate(options: argparse.Namespace, clock: Callable[[], datetime]) -> Certificate:
