@@ -200,3 +200,18 @@ def test_who_approves_himself_is_told() -> None:
     annotations = {**APPROVED["annotations"], "security.toe.run/approved-by": "alice"}
     answer = judge_written_config(_review(a_review(config_manifest({"annotations": annotations}))), [], SYSTEM)
     assert any("names the author" in warning for warning in answer.warnings)
+
+
+def test_a_config_that_is_wrong_already_can_still_be_labelled_and_removed() -> None:
+    """Finalizers and labels are not judged; a change of spec or annotations is."""
+    wrong = config_manifest({"namespace": "production"})
+    going = config_manifest({"namespace": "production", "deletionTimestamp": "2026-03-01T12:00:00Z"}, image="other:1")
+    for new, allowed in (
+        (config_manifest({"namespace": "production", "labels": {"a": "b"}}), True),
+        (going, True),
+        (config_manifest({"namespace": "production"}, image="other:1"), False),
+        (config_manifest({"namespace": "production", "annotations": {"security.toe.run/risk-level": "low"}}), False),
+    ):
+        review = a_review(new)
+        review["request"] |= {"operation": "UPDATE", "oldObject": wrong}
+        assert judge_written_config(_review(review), [], SYSTEM).allowed == allowed

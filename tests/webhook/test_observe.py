@@ -1,5 +1,6 @@
 """What a review is judged with, and the questions about rights: 2 rights x 4 tiers x 4 answers."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -15,6 +16,7 @@ from toe.api.powertoolconfig import PowerToolConfig
 from toe.api.settings import PROFILES, Settings
 from toe.kube.client import Client
 from toe.kube.resource import Namespace
+from toe.webhook import observe as module
 from toe.webhook.judge import judge_run
 from toe.webhook.observe import Observer
 from toe.webhook.review import Answer as Verdict
@@ -59,6 +61,7 @@ async def _judged(settings: Settings, config: PowerToolConfig, answer: Answer) -
         observer = Observer(client, settings, lambda: None)
         _fill(observer, config, a_pod())
         request = await observer.request(run, NOW, 0.3)
+        await observer.close()
         return judge_run(request, ALICE), [json.loads(asked.body)["spec"] for asked in server.asked]
 
 
@@ -93,6 +96,28 @@ async def test_a_right_that_is_only_worth_a_warning_never_refuses(outcome: str) 
     answer, _ = await _judged(PROFILES["standard"], _tool("Low"), ANSWERS[outcome])
     assert answer.allowed
     assert any("you lack verb create on pods/exec" in warning for warning in answer.warnings) == (outcome == "deny")
+
+
+async def test_a_warning_is_asked_for_once_and_again_behind_the_back_of_reviews(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Twenty reviews at once ask once; an answer that grew old is used while it is asked anew."""
+    changing = [ANSWERS["deny"], ANSWERS["allow"]]
+    async with Scripted(changing) as server, Client(server.access) as client:
+        observer = Observer(client, PROFILES["standard"], lambda: None)
+        _fill(observer, _tool("Low"), a_pod())
+
+        async def said() -> set[bool | None]:
+            return set((await observer.request(a_powertool(), NOW, 1.0)).access.values())
+
+        assert await asyncio.gather(*(said() for _ in range(20))) == [{False}] * 20
+        assert len(server.asked) == 1
+        monkeypatch.setattr(module, "FRESH_SECONDS", 0.0)
+        assert await said() == {False}
+        while observer._asking:
+            await asyncio.gather(*observer._asking.values())
+        assert await said() == {True}
+        await observer.close()
 
 
 async def test_what_nobody_needs_is_not_asked() -> None:

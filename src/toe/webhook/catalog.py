@@ -20,6 +20,10 @@ from toe.plan.catalog import compile_catalog
 from toe.webhook.observe import Observer
 
 RETRY_SECONDS = 1.0
+"""After a failure; doubled for each one that follows, up to a minute. A change is tried at once."""
+LONGEST_RETRY = 60.0
+SPACING_SECONDS = 0.5
+"""Between two writes: many configs that are applied together become one or two, and two versions of toe cannot race."""
 _log = structlog.get_logger(__name__)
 
 
@@ -30,6 +34,7 @@ class CatalogKeeper:
         self._client = client
         self._settings = settings
         self._changed = asyncio.Event()
+        self._may_write_at = 0.0
         self.is_current = False
         """Whether the catalog says what the configs say: a metric. The fence refuses what differs."""
         self.has_tried = False
@@ -45,15 +50,18 @@ class CatalogKeeper:
     async def run(self, observer: Observer) -> None:
         """Keeps the catalog until it is cancelled."""
         await observer.synced()
+        pause = RETRY_SECONDS
         while True:
             self._changed.clear()
             self.is_current = await self._keep(observer)
             self.has_tried = True
             try:
-                async with asyncio.timeout(None if self.is_current else RETRY_SECONDS):
+                async with asyncio.timeout(None if self.is_current else pause):
                     await self._changed.wait()
+                pause = RETRY_SECONDS
             except TimeoutError:
-                continue
+                pause = min(2 * pause, LONGEST_RETRY)
+            await asyncio.sleep(self._may_write_at - asyncio.get_running_loop().time())
 
     async def _keep(self, observer: Observer) -> bool:
         catalog = observer.catalogs.get(self._settings.system_namespace, NAME)
@@ -63,6 +71,7 @@ class CatalogKeeper:
         wanted = compile_catalog(observer.judged())
         if catalog.spec == wanted:
             return True
+        self._may_write_at = asyncio.get_running_loop().time() + SPACING_SECONDS
         try:
             stored = await self._client.patch(
                 POWERTOOLCATALOGS, catalog.metadata.namespace, NAME, change(catalog, wanted), kind="merge"

@@ -11,6 +11,7 @@ from toe.api.powertool import PowerTool, Requester
 from toe.api.powertoolcatalog import PowerToolCatalog
 from toe.api.powertoolconfig import PowerToolConfig
 from toe.api.settings import Settings
+from toe.kube.access_review import DEADLINE
 from toe.kube.access_review import review as ask
 from toe.kube.cache import Cache
 from toe.kube.client import Client
@@ -24,8 +25,8 @@ from toe.policy.rights import questions
 TOOL = "tool"
 WARNING_SECONDS = 0.5
 """How long an answer may take that is worth a warning only."""
-REMEMBERED_SECONDS = 10.0
-"""How old such an answer may be. One that may refuse is never remembered."""
+FRESH_SECONDS, STALE_SECONDS = 10.0, 60.0
+"""How old such an answer is before it is asked anew, and before it is worth nothing."""
 MOST_REMEMBERED = 4096
 
 
@@ -36,7 +37,8 @@ class Observer:
         self._client = client
         self._settings = settings
         self._on_config = on_config
-        self._remembered: dict[bytes, tuple[bool, float]] = {}
+        self._remembered: dict[bytes, tuple[bool | None, float]] = {}
+        self._asking: dict[bytes, asyncio.Task[bool | None]] = {}
         self._judged: dict[str, JudgedConfig] = {}
         system = settings.system_namespace
         self.configs: Cache[PowerToolConfig] = Cache(
@@ -57,6 +59,12 @@ class Observer:
         async with asyncio.TaskGroup() as group:
             for cache in (self.configs, self.pods, self.namespaces, self.catalogs):
                 group.create_task(cache.run())
+
+    async def close(self) -> None:
+        """Ends questions that nobody waits for any more."""
+        for asking in self._asking.values():
+            asking.cancel()
+        await asyncio.gather(*self._asking.values(), return_exceptions=True)
 
     async def synced(self) -> None:
         """Waits until everything is here."""
@@ -109,17 +117,32 @@ class Observer:
         )
 
     async def _recall(self, requester: Requester, right: Question, seconds: float) -> bool | None:
-        """Returns the answer of the last seconds, else asks; silence is not remembered."""
+        """Returns the answer of the last minute, else waits for one; silence is not remembered.
+
+        One that is older than ten seconds is asked anew meanwhile, once, and nobody waits for that.
+        """
         key = msgspec.json.encode((requester, right))
-        now = asyncio.get_running_loop().time()
-        known = self._remembered.get(key)
-        if known is not None and now < known[1]:
-            return known[0]
-        answer = await self._ask(requester, right, seconds)
+        answer, asked_at = self._remembered.get(key, (None, float("-inf")))
+        age = asyncio.get_running_loop().time() - asked_at
+        if age < FRESH_SECONDS:
+            return answer
+        asking = self._asking.get(key)
+        if asking is None:
+            asking = self._asking[key] = asyncio.create_task(self._remember(key, requester, right))
+        if age < STALE_SECONDS:
+            return answer
+        done, _ = await asyncio.wait({asking}, timeout=seconds)
+        return asking.result() if done else None
+
+    async def _remember(self, key: bytes, requester: Requester, right: Question) -> bool | None:
+        try:
+            answer = await self._ask(requester, right, DEADLINE)
+        finally:
+            del self._asking[key]
         if answer is not None:
             if len(self._remembered) >= MOST_REMEMBERED:
                 self._remembered.clear()
-            self._remembered[key] = (answer, now + REMEMBERED_SECONDS)
+            self._remembered[key] = (answer, asyncio.get_running_loop().time())
         return answer
 
     def _judge(self, config: PowerToolConfig) -> JudgedConfig:

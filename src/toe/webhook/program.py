@@ -86,7 +86,7 @@ async def _serve(
                 await asyncio.sleep(LAST_SECONDS)
         for task in (*work, told, synced):
             task.cancel()
-        await asyncio.gather(*work, told, synced, return_exceptions=True)
+        await asyncio.gather(*work, told, synced, observer.close(), return_exceptions=True)
         if failed is not None:
             _log.error("webhook failed", error=repr(failed.exception()))
             return 1
