@@ -5,6 +5,9 @@
     ToeError
     ├── DecodeError(path, source)       a manifest or message that cannot be understood
     ├── SettingsError                   the program was started wrongly
+    ├── StoreError                      artifacts cannot be kept or read
+    │   ├── ExistsError                 something is kept under this key already
+    │   └── MissingError                nothing is kept under this key
     └── ClusterError                    the Kubernetes API answered with an error, or not at all
         ├── NotFoundError               404
         ├── ConflictError               409: somebody else wrote first, or the name exists
@@ -38,6 +41,18 @@ class DecodeError(ToeError):
 
 class SettingsError(ToeError):
     """Says which flag, variable or file the program was started with wrongly."""
+
+
+class StoreError(ToeError):
+    """Says what the store of artifacts did not do; names the key."""
+
+
+class ExistsError(StoreError):
+    """Something is kept under this key already, and nothing is ever overwritten."""
+
+
+class MissingError(StoreError):
+    """Nothing is kept under this key."""
 
 
 class ClusterError(ToeError):

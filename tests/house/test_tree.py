@@ -16,6 +16,7 @@ ELSEWHERE = {
     "webhook/program.py": "the webhook as a whole, called by an API server: tests/cluster/test_webhook.py",
     "api/fence": "policies are judged together: offline in tests/api/fence, by an API server in tests/cluster",
     "api/powertoolcatalog.py": "the fence's parameters, together with it: tests/api/fence/test_catalog.py",
+    "store/port.py": "a shape without behaviour: every store is put through tests/store/test_port_of_all.py",
     "plan/catalog.py": "compared with the judges it must agree with: tests/properties/test_catalog.py",
 }
 """Modules whose tests are somewhere else, and why."""
