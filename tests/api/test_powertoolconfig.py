@@ -6,11 +6,15 @@ import pytest
 
 from tests.builders import a_config, a_smuggled_config, config_manifest
 from toe.api.codec import problems_of
-from toe.api.powertoolconfig import Limits, Security
+from toe.api.powertoolconfig import ClaimPath, Limits, Security
 
 
 def _problems(**spec: Any) -> list[str]:
     return [str(problem) for problem in problems_of(config_manifest(**spec))]
+
+
+def _claims(*claims: tuple[str, str]) -> dict[str, Any]:
+    return {"output": {"modes": ["pvc"], "volumes": [{"claimName": name, "path": path} for name, path in claims]}}
 
 
 @pytest.mark.parametrize(
@@ -26,8 +30,11 @@ def _problems(**spec: Any) -> list[str]:
         ({"allowedNamespaces": ["prod-*"]}, "spec.allowedNamespaces"),
         ({"env": [{"name": "TOE_RUN"}]}, "spec.env"),
         ({"limits": {"maxDuration": "0s"}}, "spec.limits.maxDuration"),
-        ({"output": {"modes": ["pvc"]}}, "spec.output.modes"),
-        ({"output": {"volumes": []}}, "spec.output.volumes"),
+        ({"output": {"modes": ["pvc"]}}, "spec.output.volumes"),
+        ({"output": {"volumes": [{"claimName": "data", "path": "/results"}]}}, "spec.output.volumes"),
+        (_claims(("data", "/results"), ("data", "/other")), "spec.output.volumes"),
+        (_claims(("data", "results")), "spec.output.volumes[0].path"),
+        (_claims(("data", "/a/../b")), "spec.output.volumes[0].path"),
         ({"arguments": {"any": True, "options": [{"flag": "-c"}]}}, "spec.arguments.any"),
         ({"arguments": {"options": [{"flag": "-c", "value": {}}]}}, "spec.arguments.options[0].value"),
         (
@@ -70,10 +77,25 @@ def test_limits_of_a_go_manifest_fill_what_limits_leave_out() -> None:
 
 
 def test_results_leave_through_the_log_unless_stated() -> None:
-    """Absent modes mean ephemeral."""
-    assert a_config().spec.output_modes == ("ephemeral",)
-    assert a_config(output={}).spec.output_modes == ("ephemeral",)
-    assert a_smuggled_config(output={"modes": ["pvc"]}).spec.output_modes == ("pvc",)
+    """Absent modes mean the log and the collector; without the supervisor nobody collects files."""
+    assert a_config().spec.output_modes == ("ephemeral", "collector")
+    assert a_config(output={}).spec.output_modes == ("ephemeral", "collector")
+    assert a_config(output={"modes": ["collector"]}).spec.output_modes == ("collector",)
+    assert a_config(command=None).spec.output_modes == ("ephemeral",)
+
+
+def test_only_what_is_written_down_is_listed() -> None:
+    """That files may leave through the log is an administrator's word, not a default."""
+    assert not a_config().spec.lists_ephemeral
+    assert a_config(output={"modes": ["collector", "ephemeral"]}).spec.lists_ephemeral
+
+
+def test_a_claim_is_found_by_its_name() -> None:
+    """Only claims that the config lists are there."""
+    spec = a_config(**_claims(("data", "/results"))).spec
+    assert spec.claim("data") == ClaimPath(claim_name="data", path="/results")
+    assert spec.claim("other") is None
+    assert a_config().spec.claim("data") is None
 
 
 def test_rules_pass_over_nulls() -> None:

@@ -357,7 +357,7 @@ def _programs(base: Raw, tool: CatalogTool) -> Iterator[Mutant]:
 
 def _variables(base: Raw, tool: CatalogTool) -> Iterator[Mutant]:
     env = base["env"]
-    for name in ("LD_PRELOAD", "PATH", "TOE_TICKET", "TOE_EVIL", "toe_run", "PROFILER_TOOL", "HOME"):
+    for name in ("LD_PRELOAD", "PATH", "TOE_TOKEN", "TOE_EVIL", "toe_run", "PROFILER_TOOL", "HOME"):
         yield Mutant(f"env: {name}", _with(base, env=[*env, {"name": name, "value": "x"}]), "fence")
     collector = [*(e for e in env if e["name"] != "TOE_COLLECTOR"), {"name": "TOE_COLLECTOR", "value": "https://evil"}]
     yield Mutant("env: TOE_COLLECTOR", _with(base, env=collector), "fence")

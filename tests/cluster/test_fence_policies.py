@@ -59,7 +59,7 @@ def fenced(request: pytest.FixtureRequest) -> Iterator[Fenced]:
             make_pod(found, place, "web")
         make_pod(found, SYSTEM, "toe-controller-1", serviceAccountName="toe-controller")
         for name in ("run", "other"):
-            found.server.send("POST", f"{KINDS}/fence-open/powertools", run(name), by=DEVELOPER)
+            until(partial(exists, found, run(name)), f"the run {name}: a kind is known to policies a moment later")
         found.server.make(a_tool())
         settle(found, cases(found))
         yield found
@@ -373,6 +373,12 @@ def test_a_binding_without_its_policy_is_seen(fenced: Fenced) -> None:
     finally:
         fenced.server.make(policy)
         until(lambda: bird.is_refused(answer().status, answer().message), "the fence is closed again")
+
+
+def exists(fenced: Fenced, made: Raw) -> bool:
+    """Makes a run as a developer; tells whether it is there."""
+    answer = fenced.server.send("POST", f"{KINDS}/fence-open/powertools", made, by=DEVELOPER)
+    return answer.is_accepted or answer.status == 409
 
 
 def installed(fenced: Fenced) -> list[Raw]:

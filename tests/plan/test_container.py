@@ -10,7 +10,18 @@ from tests.builders import SETTINGS, a_config, a_container_status, a_pod, a_powe
 from toe.api.pod import Pod
 from toe.api.powertool import PowerTool
 from toe.api.powertoolconfig import PowerToolConfig
-from toe.plan.container import ToolContainer, container_name, render, tool_identity, words
+from toe.api.settings import Settings
+from toe.api.ticket import Ticket
+from toe.plan.container import (
+    TICKET,
+    ToolContainer,
+    VolumeMount,
+    container_name,
+    render,
+    ticket,
+    tool_identity,
+    words,
+)
 from toe.policy.identity import Identity
 
 ALLOWED_FIELDS = {
@@ -22,13 +33,21 @@ ALLOWED_FIELDS = {
     "env",
     "securityContext",
     "targetContainerName",
+    "volumeMounts",
 }
 
 
+NOT_AFTER = at(640)
+WITH_COLLECTOR = msgspec.structs.replace(SETTINGS, collector="https://collector", collector_ca="a certificate")
+
+
 def _render(
-    run: PowerTool | None = None, config: PowerToolConfig | None = None, pod: Pod | None = None
+    run: PowerTool | None = None,
+    config: PowerToolConfig | None = None,
+    pod: Pod | None = None,
+    settings: Settings = SETTINGS,
 ) -> ToolContainer:
-    return render(run or a_powertool(), config or a_config(), pod or a_pod(), "app", at(640), SETTINGS)
+    return render(run or a_powertool(), config or a_config(), pod or a_pod(), "app", NOT_AFTER, settings)
 
 
 def _env(container: ToolContainer) -> dict[str, str]:
@@ -72,6 +91,7 @@ def test_the_container_whole() -> None:
             {"name": "TOE_MODE", "value": "ephemeral"},
             {"name": "TOE_OUTPUT", "value": "/tmp/toe-output"},
             {"name": "TOE_SUMMARY_MAX", "value": "1024"},
+            {"name": "TOE_FILES", "value": "withheld"},
         ],
     }
 
@@ -192,3 +212,77 @@ def test_warmup_and_pull_policy_are_passed_on() -> None:
     container = _render(a_powertool(tool={"warmup": "5s"}), a_config(imagePullPolicy="Never"))
     assert _env(container)["TOE_WARMUP"] == "5s"
     assert container.image_pull_policy == "Never"
+
+
+CLAIM = {"claimName": "results", "path": "/results"}
+WITH_CLAIM = {"volumes": [{"name": "authors-name", "persistentVolumeClaim": {"claimName": "results"}}]}
+TO_CLAIM = a_config(output={"modes": ["pvc"], "volumes": [CLAIM]})
+
+
+def test_a_claim_is_mounted_by_the_volume_it_is_behind() -> None:
+    """At the config's path, in a directory of the run's own; no other mode mounts anything."""
+    run = a_powertool(output={"mode": "pvc", "pvc": {"claimName": "results", "path": "web/cpu"}})
+    container = _render(run, TO_CLAIM, a_pod(spec=WITH_CLAIM))
+    assert container.volume_mounts == (VolumeMount(name="authors-name", mount_path="/results"),)
+    assert _env(container)["TOE_CLAIM"] == "/results"
+    assert _env(container)["TOE_CLAIM_PATH"] == "web/cpu/profile-web/web-1"
+    bare = _render(
+        a_powertool(output={"mode": "pvc", "pvc": {"claimName": "results"}}), TO_CLAIM, a_pod(spec=WITH_CLAIM)
+    )
+    assert _env(bare)["TOE_CLAIM_PATH"] == "toe/profile-web/web-1"
+    assert _render(a_powertool(), TO_CLAIM, a_pod(spec=WITH_CLAIM)).volume_mounts == ()
+
+
+def test_a_claim_that_is_not_listed_is_not_mounted() -> None:
+    """Whatever came past the checks, a mount is an administrator's claim that the pod has."""
+    run = a_powertool(output={"mode": "pvc", "pvc": {"claimName": "other"}})
+    pod = a_pod(spec={"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "other"}}]})
+    container = _render(run, TO_CLAIM, pod)
+    assert container.volume_mounts == ()
+    assert "TOE_CLAIM" not in _env(container)
+
+
+def test_files_leave_through_the_log_where_an_administrator_said_so() -> None:
+    """A tool that reaches memory or traffic keeps its files, unless the config lists ephemeral."""
+    assert _env(_render())["TOE_FILES"] == "withheld"
+    assert "TOE_FILES" not in _env(_render(config=a_config(output={"modes": ["ephemeral"]})))
+    harmless = a_config(security={"runAsRoot": True, "capabilities": {"drop": ["ALL"]}})
+    assert "TOE_FILES" not in _env(_render(config=harmless))
+    assert "TOE_FILES" not in _env(_render(a_powertool(output={"mode": "collector"})))
+
+
+def test_every_supervised_tool_is_told_of_the_collector() -> None:
+    """Whatever its mode: it holds a lease there. The ticket itself is not in a plan."""
+    env = _env(_render(settings=WITH_COLLECTOR))
+    assert (env["TOE_COLLECTOR"], env["TOE_CA"]) == (WITH_COLLECTOR.collector, WITH_COLLECTOR.collector_ca)
+    assert TICKET not in env
+    kept = {"mode": "collector", "compress": "zstd", "rollingInterval": "10s"}
+    env = _env(_render(a_powertool(output=kept), settings=WITH_COLLECTOR))
+    assert (env["TOE_MODE"], env["TOE_COMPRESS"], env["TOE_ROLLING"]) == ("collector", "zstd", "10s")
+    assert "TOE_COLLECTOR" not in _env(_render(config=a_config(command=None), settings=WITH_COLLECTOR))
+
+
+def test_a_ticket_is_for_one_container_of_one_run() -> None:
+    """The same for the same run and pod; without a limit of bytes it is good for a lease only."""
+    pod = a_pod(status={"podIPs": [{"ip": "10.1.0.7"}, {"ip": "fd00::7"}]})
+    one = _ticket(a_powertool(output={"mode": "collector", "retentionDays": 3}), pod)
+    assert one is not None
+    assert one == _ticket(a_powertool(output={"mode": "collector", "retentionDays": 3}), pod)
+    assert (one.namespace, one.run, one.pod, one.target) == ("production", "profile-web", "web-1", "app")
+    assert one.container == container_name("aperf", one.run_uid, one.pod_uid)
+    assert (one.max_bytes, one.retention_days, one.pod_ips) == (2**30, 3, ("10.1.0.7", "fd00::7"))
+    assert one.expires_at == NOT_AFTER + WITH_COLLECTOR.upload_allowance
+    other = _ticket(a_powertool(), a_pod("web-2"))
+    assert other is not None
+    assert other.id != one.id
+    assert (other.max_bytes, other.retention_days) == (0, None)
+
+
+def test_no_collector_no_ticket() -> None:
+    """Nor without a supervisor, who would hold the lease."""
+    assert ticket(a_powertool(), a_config(), a_pod(), "app", NOT_AFTER, Settings()) is None
+    assert ticket(a_powertool(), a_config(command=None), a_pod(), "app", NOT_AFTER, WITH_COLLECTOR) is None
+
+
+def _ticket(run: PowerTool, pod: Pod) -> Ticket | None:
+    return ticket(run, a_config(), pod, "app", NOT_AFTER, WITH_COLLECTOR)

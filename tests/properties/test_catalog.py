@@ -20,7 +20,7 @@ from toe.api.pod import Pod
 from toe.api.powertoolcatalog import CatalogTool, PowerToolCatalogSpec
 from toe.api.powertoolconfig import PowerToolConfig
 from toe.plan.catalog import OPERATOR_VARIABLES, compile_catalog, default_pull_policy
-from toe.plan.container import render
+from toe.plan.container import TICKET, render
 from toe.policy.chains import RUN, evaluate, evaluate_target
 from toe.policy.request import TargetRequest
 from toe.policy.verdict import Allowed
@@ -204,16 +204,26 @@ def test_a_catalog_does_not_depend_on_the_order_of_configs() -> None:
 
 
 def test_it_names_every_variable_that_the_operator_sets() -> None:
-    """The list of names is the one that is rendered, in both directions."""
-    container = render(a_powertool(), a_config(), a_pod(), "app", at(640), SETTINGS)
-    assert tuple(variable.name for variable in container.env) == OPERATOR_VARIABLES
+    """The list of names is what is rendered in any mode, and the ticket; the collector's address has a field."""
+    claim = {"claimName": "results", "path": "/results"}
+    config = a_config(output={"modes": ["pvc", "collector"], "volumes": [claim]})
+    pod = a_pod(spec={"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "results"}}]})
+    kept = {"mode": "collector", "compress": "zstd", "rollingInterval": "10s"}
+    runs = [
+        (a_powertool(), a_config()),
+        (a_powertool(output=kept), config),
+        (a_powertool(output={"mode": "pvc", "pvc": {"claimName": "results"}}), config),
+    ]
+    settings = msgspec.structs.replace(SETTINGS, collector="https://collector", collector_ca="PEM")
+    rendered = [render(run, config, pod, "app", at(640), settings) for run, config in runs]
+    names = {variable.name for container in rendered for variable in container.env}
+    assert names == {*OPERATOR_VARIABLES, "TOE_COLLECTOR"} - {TICKET}
 
 
 def test_an_administrator_s_claims_are_in_it() -> None:
-    """Claims that a config lists are the ones that may be mounted (no config of this version can)."""
-    raw = msgspec.to_builtins(a_config())
-    raw["spec"]["output"] = {"volumes": [{"claimName": "results", "path": "/results"}]}
-    (tool,) = _compiled(msgspec.convert(raw, PowerToolConfig))
+    """Claims that a config lists are the ones that may be mounted."""
+    claim = {"claimName": "results", "path": "/results"}
+    (tool,) = _compiled(a_config(output={"modes": ["pvc"], "volumes": [claim]}))
     assert [(claim.claim_name, claim.path) for claim in tool.claims] == [("results", "/results")]
 
 

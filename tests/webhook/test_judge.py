@@ -32,9 +32,13 @@ def _run(**spec: Any) -> PowerTool:
 
 
 def test_a_run_without_violation_is_let_in_with_what_is_worth_knowing() -> None:
-    """How many pods match now."""
-    answer = judge_run(a_request(_run(), matching=3), ALICE)
+    """How many pods match now; where files do not leave, that they do not."""
+    listed = a_config(output={"modes": ["ephemeral"]})
+    answer = judge_run(a_request(_run(), listed, matching=3), ALICE)
     assert (answer.allowed, answer.warnings) == (True, ("3 pods match now",))
+    answer = judge_run(a_request(_run(), matching=1), ALICE)
+    withheld = "files of aperf do not leave through the container's log: it reaches memory or traffic"
+    assert answer.warnings == ("1 pod matches now", withheld)
 
 
 def test_all_violations_are_told_at_once() -> None:

@@ -74,6 +74,17 @@ class PodSpec(Struct, frozen=True):
     share_process_namespace: bool = False
     os: PodOS | None = None
 
+    def volume_of(self, claim: str) -> str | None:
+        """Returns the name of the volume that is this claim; None where the pod has none."""
+        return next(
+            (
+                v.name
+                for v in self.volumes
+                if v.persistent_volume_claim and v.persistent_volume_claim.claim_name == claim
+            ),
+            None,
+        )
+
 
 class Running(Struct, frozen=True, gc=False):
     """Says when a container started."""
@@ -132,10 +143,17 @@ class ContainerStatus(Struct, frozen=True):
     user: ContainerUser | None = None
 
 
+class PodIP(Struct, frozen=True, gc=False):
+    """Is one address of a pod."""
+
+    ip: str = ""
+
+
 class PodStatus(Struct, frozen=True):
     """Is the slice of a pod's status."""
 
     phase: str = ""
+    pod_ips: tuple[PodIP, ...] = msgspec.field(name="podIPs", default=())
     container_statuses: tuple[ContainerStatus, ...] = ()
     init_container_statuses: tuple[ContainerStatus, ...] = ()
     ephemeral_container_statuses: tuple[ContainerStatus, ...] = ()

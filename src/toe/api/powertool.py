@@ -9,8 +9,8 @@ from toe.api.meta import Condition, LabelSelector, ObjectMeta, Struct
 from toe.api.powertoolconfig import OutputMode, Tier
 from toe.api.schema import (
     DNS_LABEL,
-    FORBIDDEN,
     GO_DURATION,
+    RELATIVE_PATH,
     Rule,
     absent,
     at_least_a_second,
@@ -107,30 +107,65 @@ class Tool(Struct, frozen=True):
     )
 
 
+class ClaimOutput(Struct, frozen=True):
+    """Says where on a claim the files of a run go."""
+
+    claim_name: Annotated[str, text("a claim that the pod mounts already and the config lists", most=253, least=1)]
+    path: Annotated[
+        str,
+        text(
+            "directory below the claim's root; the run's and the pod's names follow",
+            most=512,
+            pattern=RELATIVE_PATH,
+        ),
+    ] = ""
+
+
+class CollectorOutput(Struct, frozen=True):
+    """Names the collector, for those who want to be sure which one it is."""
+
+    endpoint: Annotated[
+        str | None, text("the address belongs to the administrator: absent, or equal to the configured one", most=512)
+    ] = None
+
+
+def _with_collector_only(field: str) -> Rule:
+    return Rule(
+        cel=f"!has(self.{field}) || (has(self.mode) && self.mode == 'collector')",
+        message=f"{field} belongs to the mode collector: leave it out of any other",
+        holds=lambda v: v.get(field) is None or v.get("mode") == "collector",
+        path=f".{field}",
+    )
+
+
 class Output(Struct, frozen=True):
     """Says how results leave the pod."""
 
     mode: Annotated[
-        OutputMode, note("ephemeral: what the tool prints and small files leave through the container's log")
+        OutputMode,
+        note("ephemeral: what the tool prints is the container's log; collector: files are kept; pvc: on a claim"),
     ] = "ephemeral"
-    pvc: Annotated[Any, foreign("not available in this version", "object")] = None
-    collector: Annotated[Any, foreign("not available in this version", "object")] = None
-    compress: Annotated[Any, foreign("not available in this version", "string")] = None
-    retention_days: Annotated[Any, foreign("not available in this version", "integer")] = None
-    rolling_interval: Annotated[Any, foreign("not available in this version", "string")] = None
+    pvc: Annotated[ClaimOutput | None, note("where on which claim; with the mode pvc")] = None
+    collector: Annotated[CollectorOutput | None, note("with the mode collector")] = None
+    compress: Annotated[Literal["none", "zstd"] | None, note("zstd: files are kept as NAME.zst; with collector")] = None
+    retention_days: Annotated[
+        int | None,
+        number("days the files are kept, at most the operator's own; with collector", least=1, most=3650),
+    ] = None
+    rolling_interval: Annotated[
+        str | None,
+        text("how often files are sent while the tool runs; with collector", most=32, least=1, pattern=GO_DURATION),
+    ] = None
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            cel="!has(self.mode) || self.mode == 'ephemeral'",
-            message="only ephemeral is available in this version: results leave through the container's log",
-            holds=lambda v: v.get("mode", "ephemeral") == "ephemeral",
-            path=".mode",
-            reason=FORBIDDEN,
+            cel="(has(self.mode) && self.mode == 'pvc') == has(self.pvc)",
+            message="the mode pvc needs the claim in pvc, and only that mode has one",
+            holds=lambda v: (v.get("mode") == "pvc") == (v.get("pvc") is not None),
+            path=".pvc",
         ),
-        *(
-            absent(field, f"{field} is not available in this version: leave it out")
-            for field in ("pvc", "collector", "compress", "retentionDays", "rollingInterval")
-        ),
+        *(_with_collector_only(field) for field in ("collector", "compress", "retentionDays", "rollingInterval")),
+        at_least_a_second("rollingInterval"),
     )
 
 

@@ -13,10 +13,10 @@ from toe.api.schema import (
     FORBIDDEN,
     GO_DURATION,
     IMAGE,
+    MOUNT_PATH,
     QUANTITY,
     REQUIRED,
     Rule,
-    absent,
     at_least_a_second,
     is_dns_label,
     items,
@@ -221,7 +221,15 @@ class ClaimPath(Struct, frozen=True):
     """Is one claim that the pvc mode may write to, and where it is mounted."""
 
     claim_name: Annotated[str, text("name of the PersistentVolumeClaim", most=253, least=1)]
-    path: Annotated[str, text("mount path", most=512, least=1)]
+    path: Annotated[
+        str,
+        text(
+            "mount path in the tool's container",
+            most=512,
+            least=1,
+            pattern=MOUNT_PATH,
+        ),
+    ]
 
 
 class OutputPolicy(Struct, frozen=True):
@@ -229,20 +237,28 @@ class OutputPolicy(Struct, frozen=True):
 
     modes: Annotated[
         tuple[OutputMode, ...] | None,
-        items("modes that users may choose; absent: ephemeral", most=3, least=1, kind="set"),
+        items("modes that users may choose; absent: ephemeral and collector", most=3, least=1, kind="set"),
     ] = None
     volumes: Annotated[tuple[ClaimPath, ...] | None, items("claims of the pvc mode", most=16)] = None
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            cel="!has(self.modes) || self.modes.all(m, m == 'ephemeral')",
-            message="only the mode ephemeral is available in this version",
-            holds=lambda v: all(mode == "ephemeral" for mode in v.get("modes") or ()),
-            path=".modes",
-            reason=FORBIDDEN,
+            cel="(has(self.modes) && 'pvc' in self.modes) == (has(self.volumes) && self.volumes.size() > 0)",
+            message="the mode pvc needs volumes, and only that mode has any",
+            holds=lambda v: ("pvc" in (v.get("modes") or ())) == bool(v.get("volumes")),
+            path=".volumes",
         ),
-        absent("volumes", "the output mode pvc is not available in this version: leave volumes out"),
+        Rule(
+            cel="!has(self.volumes) || self.volumes.all(v, self.volumes.exists_one(o, o.claimName == v.claimName))",
+            message="each claim once",
+            holds=lambda v: _is_unique([c.get("claimName") for c in v.get("volumes") or ()]),
+            path=".volumes",
+        ),
     )
+
+
+def _is_unique(names: list[object]) -> bool:
+    return len(names) == len(set(names))
 
 
 class EnvVar(Struct, frozen=True, gc=False):
@@ -373,8 +389,19 @@ class PowerToolConfigSpec(Struct, frozen=True):
 
     @property
     def output_modes(self) -> tuple[OutputMode, ...]:
-        """Is the modes users may choose."""
-        return (self.output.modes if self.output else None) or ("ephemeral",)
+        """Is the modes users may choose; without the supervisor there is nothing that collects files."""
+        stated = self.output.modes if self.output else None
+        return stated or (("ephemeral", "collector") if self.is_supervised else ("ephemeral",))
+
+    @property
+    def lists_ephemeral(self) -> bool:
+        """Tells whether an administrator wrote down that results may leave through the container's log."""
+        return "ephemeral" in ((self.output.modes if self.output else None) or ())
+
+    def claim(self, name: str) -> ClaimPath | None:
+        """Returns the claim of that name that the pvc mode may write to; None for none."""
+        listed = (self.output.volumes if self.output else None) or ()
+        return next((claim for claim in listed if claim.claim_name == name), None)
 
 
 class Finding(Struct, frozen=True, gc=False):
@@ -393,6 +420,9 @@ class PowerToolConfigStatus(Struct, frozen=True):
     tier: Annotated[Tier | None, note("Low, Medium, High or Extreme")] = None
     reach: Annotated[tuple[Reach, ...], items("what the tool can see beyond itself", most=3)] = ()
     pod_security_level: Annotated[PodSecurityLevel | None, note("level that a namespace must permit")] = None
+    output_modes: Annotated[
+        tuple[OutputMode, ...], items("modes that users may choose here, the collector only where there is one", most=3)
+    ] = ()
     digest: Annotated[str, text("sha256 of the canonical spec", most=80)] = ""
     findings: Annotated[tuple[Finding, ...], items("what an administrator should know", most=64)] = ()
 

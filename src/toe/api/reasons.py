@@ -55,6 +55,7 @@ class Reason(StrEnum):
     TARGET_RUNS_AS_ROOT = "TargetRunsAsRoot"
     HOST_PID_NOT_ALLOWED = "HostPIDNotAllowed"
     POD_CAP_REACHED = "PodCapReached"
+    VOLUME_NOT_MOUNTED = "VolumeNotMounted"
     # How a target ends
     TOOL_FAILED = "ToolFailed"
     TOOL_NOT_STARTED = "ToolNotStarted"
@@ -138,6 +139,7 @@ REASONS: dict[Reason, str] = {
     R.TARGET_RUNS_AS_ROOT: "The tool must not be root, but it takes the target's identity and the target is root.",
     R.HOST_PID_NOT_ALLOWED: "The pod shares the node's process namespace and the tool's config does not allow that.",
     R.POD_CAP_REACHED: "The pod has as many tool containers as a pod may get in its life.",
+    R.VOLUME_NOT_MOUNTED: "The pod has no volume of the claim that the files should go to.",
     R.TOOL_FAILED: "The tool ended with an exit code other than 0.",
     R.TOOL_NOT_STARTED: "The kubelet did not start the tool in time.",
     R.IMAGE_PULL_FAILED: "The tool's image could not be pulled in time.",

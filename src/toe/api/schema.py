@@ -18,6 +18,8 @@ REQUIRED: Cause = "FieldValueRequired"
 
 DNS_LABEL = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 GO_DURATION = "^([0-9]+([.][0-9]+)?(ms|s|m|h))+$"
+RELATIVE_PATH = "^([A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)?$"
+MOUNT_PATH = "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$"
 QUANTITY = "^[0-9]+(Ki|Mi|Gi|Ti|k|M|G|T)?$"
 FLAG = "^-[!-~]+$"
 IMAGE = "^[!-~]+$"
@@ -26,6 +28,8 @@ ENV_NAME = "^[A-Za-z_][A-Za-z0-9_]*$"
 IN_WORDS = {
     DNS_LABEL: "a DNS label (lower case letters, digits and '-')",
     GO_DURATION: "a Go duration such as 90s or 2m30s",
+    RELATIVE_PATH: "a relative path of names that do not begin with a dot, such as results/web",
+    MOUNT_PATH: "an absolute path of names that do not begin with a dot, such as /results",
     QUANTITY: "a quantity such as 256Mi",
     FLAG: "a word that begins with '-'",
     IMAGE: "an image reference without blanks",

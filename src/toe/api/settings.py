@@ -44,6 +44,13 @@ class Settings(Struct, frozen=True):
     stamp_age: timedelta = timedelta(hours=12)
     """How old a requester's stamp may be when a run starts: stamped groups do not refresh."""
 
+    collector: str = ""
+    """``https://HOST[:PORT]`` at which supervisors reach the collector; empty: there is none, and no lease."""
+    collector_ca: str = ""
+    """What the collector is trusted by: certificates in PEM."""
+    upload_allowance: timedelta = timedelta(minutes=10)
+    """How long after not-after files may still be uploaded."""
+
     @property
     def protected_namespaces(self) -> tuple[str, ...]:
         """Is the namespaces where no tool ever runs."""

@@ -8,6 +8,7 @@ from toe.cli.cluster import Cluster
 from toe.errors import ClusterError
 
 PROFILE_FLAG = "--profile="
+COLLECTOR_FLAG = "--collector="
 
 
 class _Container(msgspec.Struct, frozen=True):
@@ -30,25 +31,33 @@ class _Deployment(msgspec.Struct, frozen=True):
     spec: _Spec = _Spec()
 
 
-async def profile_of(cluster: Cluster) -> Profile | None:
-    """Returns the profile that the controller was started with; None when nobody knows."""
+async def _words(cluster: Cluster) -> list[str]:
+    """Reads what the controller was started with; nothing where nobody may know."""
     path = f"/apis/apps/v1/namespaces/{cluster.settings.system_namespace}/deployments/{CONTROLLER}"
     try:
         found = msgspec.json.decode(await cluster.client.raw("GET", path), type=_Deployment)
     except (ClusterError, msgspec.DecodeError):
-        return None
-    words = [word for container in found.spec.template.spec.containers for word in container.args]
-    stated = [word.removeprefix(PROFILE_FLAG) for word in words if word.startswith(PROFILE_FLAG)]
-    return next((name for name in PROFILES if stated[-1:] == [name]), None)
+        return []
+    return [word for container in found.spec.template.spec.containers for word in container.args]
+
+
+def _stated(words: list[str], flag: str) -> str:
+    return next((word.removeprefix(flag) for word in reversed(words) if word.startswith(flag)), "")
 
 
 async def installed_settings(cluster: Cluster, stated: Profile | None = None) -> Settings:
     """Returns the operator's settings: those of the stated profile, else of the installed one, else the default's.
 
-    Settings that were set alone are not seen. When nobody knows the profile, a warning says so.
+    Of settings that were set alone only the collector's address is seen. When nobody knows the profile, a warning says
+    so.
     """
-    profile = stated or await profile_of(cluster)
+    words = await _words(cluster)
+    profile = stated or next((name for name in PROFILES if _stated(words, PROFILE_FLAG) == name), None)
     if profile is None:
         profile = Settings().profile
         cluster.call.screen.warn(f"which profile is installed could not be read; {profile} is assumed (--profile)")
-    return msgspec.structs.replace(PROFILES[profile], system_namespace=cluster.settings.system_namespace)
+    return msgspec.structs.replace(
+        PROFILES[profile],
+        system_namespace=cluster.settings.system_namespace,
+        collector=_stated(words, COLLECTOR_FLAG),
+    )

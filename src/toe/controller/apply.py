@@ -13,14 +13,16 @@ import msgspec
 import structlog
 
 from toe.api.powertool import PowerTool, PowerToolStatus
-from toe.api.powertoolconfig import PowerToolConfig, PowerToolConfigStatus
+from toe.api.powertoolconfig import EnvVar, PowerToolConfig, PowerToolConfigStatus
 from toe.api.reasons import Reason
+from toe.api.ticket import Ticket
 from toe.controller.observe import Caches, Memory
-from toe.errors import ClusterError, ConflictError, ForbiddenError, InvalidError, NotFoundError
+from toe.errors import ClusterError, ConflictError, ForbiddenError, InvalidError, NotFoundError, SettingsError
 from toe.kube.client import Client
 from toe.kube.events import EventRecorder
 from toe.kube.resource import PODS, POWERTOOLCONFIGS, POWERTOOLS
 from toe.plan.actions import Action, AddEphemeralContainer, RecordEvent, WriteConfigStatus, WriteStatus
+from toe.plan.container import TICKET, ToolContainer
 from toe.policy.verdict import Violation
 
 _log = structlog.get_logger(__name__)
@@ -31,13 +33,21 @@ class Applier:
     """Executes actions against one cluster."""
 
     def __init__(
-        self, client: Client, caches: Caches, memory: Memory, events: EventRecorder, clock: Callable[[], datetime]
+        self,
+        client: Client,
+        caches: Caches,
+        memory: Memory,
+        events: EventRecorder,
+        clock: Callable[[], datetime],
+        sign: Callable[[Ticket], str] | None = None,
     ) -> None:
+        """``sign`` makes the tickets that plans ask for; there must be one where the settings have a collector."""
         self._client = client
         self._caches = caches
         self._memory = memory
         self._events = events
         self._clock = clock
+        self._sign = sign
 
     async def apply(self, actions: tuple[Action, ...], run: PowerTool | None = None) -> None:
         """Executes a plan: statuses first, in order, then all containers at once, then the events.
@@ -95,7 +105,7 @@ class Applier:
     async def _add(self, action: AddEphemeralContainer, run: PowerTool) -> None:
         body = {
             "metadata": {"uid": action.pod_uid, "resourceVersion": action.resource_version},
-            "spec": {"ephemeralContainers": [action.container]},
+            "spec": {"ephemeralContainers": [self._with_ticket(action)]},
         }
         try:
             stored = await self._client.patch(
@@ -128,6 +138,15 @@ class Applier:
             image=action.container.image,
             uid=action.container.security_context.run_as_user,
         )
+
+    def _with_ticket(self, action: AddEphemeralContainer) -> ToolContainer:
+        """Returns the container with its ticket: plans hold no secrets, so it is signed here."""
+        if action.ticket is None:
+            return action.container
+        if self._sign is None:
+            raise SettingsError("a ticket is wanted and there is no key to sign it with")
+        variable = EnvVar(TICKET, self._sign(action.ticket))
+        return msgspec.structs.replace(action.container, env=(*action.container.env, variable))
 
     def _record(self, events: list[RecordEvent]) -> None:
         for event in events:

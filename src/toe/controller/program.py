@@ -13,11 +13,13 @@ import msgspec
 import structlog
 import uvloop
 
+from toe.api.endpoint import checked_endpoint
 from toe.api.settings import PROFILES, Settings
 from toe.api.surroundings import Surroundings
 from toe.api.time import parse_duration
 from toe.controller.probes import serve_probes
 from toe.controller.reconcile import WORKERS, Controller
+from toe.controller.tickets import TicketKey
 from toe.errors import SettingsError
 from toe.kube.access import Access, from_kubeconfig, in_cluster
 from toe.kube.client import Client
@@ -37,19 +39,26 @@ def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], date
     configure_log(options.log_level)
     try:
         access, settings = _access(options, around), _settings(options)
+        key = TicketKey(options.ticket_key) if options.ticket_key else None
     except SettingsError as error:
         print(f"toe controller: {error}", file=sys.stderr)
         return 2
-    return uvloop.run(_serve(access, settings, options, clock))
+    return uvloop.run(_serve(access, settings, options, clock, key))
 
 
-async def _serve(access: Access, settings: Settings, options: argparse.Namespace, clock: Callable[[], datetime]) -> int:
+async def _serve(
+    access: Access,
+    settings: Settings,
+    options: argparse.Namespace,
+    clock: Callable[[], datetime],
+    key: TicketKey | None,
+) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with Client(access) as client:
-        controller = Controller(client, settings, clock, fenced_pod=options.fenced_pod)
+        controller = Controller(client, settings, clock, fenced_pod=options.fenced_pod, sign=key.sign if key else None)
         is_live = lambda: controller.caches.live  # noqa: E731 asked at each probe
         probes = await serve_probes(options.health_port, is_live) if options.health_port else None
         work = asyncio.create_task(controller.run(workers=options.workers, ready=_ready))
@@ -92,6 +101,13 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--fenced-pod", metavar="POD", help="our own pod's name: inject only while the API server's fence is in force"
     )
+    parser.add_argument(
+        "--collector",
+        metavar="URL",
+        help="https://HOST[:PORT] at which tools reach the collector; default: there is none",
+    )
+    parser.add_argument("--collector-ca", type=Path, metavar="FILE", help="certificates it is trusted by, in PEM")
+    parser.add_argument("--ticket-key", type=Path, metavar="FILE", help="Ed25519 key that signs tickets, in PEM")
     parser.add_argument("--health-port", type=int, help="serves /healthz and /readyz there; default: nowhere")
     parser.add_argument("--log-level", default="info", choices=LOG_LEVELS)
     return parser.parse_args(arguments)
@@ -111,14 +127,33 @@ def _settings(options: argparse.Namespace) -> Settings:
         raise SettingsError(f"--workers {options.workers}: at least 1 is wanted")
     if not 1 <= options.max_containers_per_pod <= 32:
         raise SettingsError(f"--max-containers-per-pod {options.max_containers_per_pod}: 1 to 32 is wanted")
+    collector, authority = _collector(options)
     return msgspec.structs.replace(
         PROFILES[options.profile],
         system_namespace=options.system_namespace,
+        collector=collector,
+        collector_ca=authority,
         start_deadline=durations["--start-deadline"],
         start_error_allowance=durations["--start-error-allowance"],
         start_allowance=durations["--start-allowance"],
         max_containers_per_pod=options.max_containers_per_pod,
     )
+
+
+def _collector(options: argparse.Namespace) -> tuple[str, str]:
+    """Returns the collector's address and what it is trusted by; all three flags or none."""
+    given = [options.collector, options.collector_ca, options.ticket_key]
+    if not any(given):
+        return "", ""
+    if not all(given):
+        raise SettingsError("--collector, --collector-ca and --ticket-key belong together: give all three or none")
+    try:
+        authority = options.collector_ca.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"--collector-ca {options.collector_ca}: {error}") from None
+    if "-----BEGIN CERTIFICATE-----" not in authority or "PRIVATE KEY" in authority:
+        raise SettingsError(f"--collector-ca {options.collector_ca}: certificates in PEM are wanted, and no key")
+    return checked_endpoint(options.collector), authority
 
 
 def _duration(flag: str, text: str) -> timedelta:

@@ -14,6 +14,7 @@ from toe.api.pod import Pod
 from toe.api.powertool import PowerTool
 from toe.api.powertoolconfig import PowerToolConfig
 from toe.api.settings import Settings
+from toe.api.ticket import Ticket
 from toe.controller.access import ask
 from toe.controller.apply import Applier, is_ordinary
 from toe.controller.fence import FenceWatch
@@ -64,9 +65,18 @@ class Controller:
     """Reconciles PowerTools and PowerToolConfigs of one cluster."""
 
     def __init__(
-        self, client: Client, settings: Settings, clock: Callable[[], datetime], *, fenced_pod: str | None = None
+        self,
+        client: Client,
+        settings: Settings,
+        clock: Callable[[], datetime],
+        *,
+        fenced_pod: str | None = None,
+        sign: Callable[[Ticket], str] | None = None,
     ) -> None:
-        """Nothing is started here. ``fenced_pod`` is our own pod's name where the API server's fence is expected."""
+        """Nothing is started here. ``fenced_pod`` is our own pod's name where the API server's fence is expected.
+
+        ``sign`` makes tickets; it is wanted where the settings have a collector.
+        """
         self._client = client
         self._settings = settings
         self._clock = clock
@@ -82,7 +92,7 @@ class Controller:
         )
         self._fence = FenceWatch(client, settings, fenced_pod, self._fence_changed) if fenced_pod else None
         self._observer = Observer(self.caches, settings, self._memory, self._fence_missing)
-        self._applier = Applier(client, self.caches, self._memory, self.events, clock)
+        self._applier = Applier(client, self.caches, self._memory, self.events, clock, sign)
 
     async def run(self, *, workers: int = WORKERS, ready: Callable[[], None] = lambda: None) -> None:
         """Reconciles until it is cancelled: follows the caches, and starts the workers when all are synced."""

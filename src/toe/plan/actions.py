@@ -6,6 +6,7 @@ from typing import Literal
 from toe.api.meta import ObjectReference, Struct
 from toe.api.powertool import PowerTool, PowerToolStatus
 from toe.api.powertoolconfig import PowerToolConfig, PowerToolConfigStatus
+from toe.api.ticket import Ticket
 from toe.plan.container import ToolContainer
 
 EventType = Literal["Normal", "Warning"]
@@ -35,13 +36,17 @@ class WriteConfigStatus(Struct, frozen=True):
 
 
 class AddEphemeralContainer(Struct, frozen=True):
-    """Adds one container to one pod, of this UID and in this version, and tells the events when it succeeded."""
+    """Adds one container to one pod, of this UID and in this version, and tells the events when it succeeded.
+
+    ``ticket`` is what to sign and put into the container as ``TOE_TICKET``; None where it needs none.
+    """
 
     namespace: str
     pod: str
     pod_uid: str
     resource_version: str
     container: ToolContainer
+    ticket: Ticket | None = None
     events: tuple[RecordEvent, ...] = ()
 
 

@@ -42,6 +42,13 @@ OPERATOR_VARIABLES = (
     "TOE_MODE",
     "TOE_OUTPUT",
     "TOE_SUMMARY_MAX",
+    "TOE_CA",
+    "TOE_TICKET",
+    "TOE_COMPRESS",
+    "TOE_ROLLING",
+    "TOE_FILES",
+    "TOE_CLAIM",
+    "TOE_CLAIM_PATH",
 )
 """The variables whose values a run contributes to: the fence knows their names only."""
 
@@ -50,16 +57,17 @@ _REPOSITORY = re.compile(
 )
 
 
-def compile_catalog(configs: Iterable[JudgedConfig]) -> PowerToolCatalogSpec:
+def compile_catalog(configs: Iterable[JudgedConfig], collector: str = "") -> PowerToolCatalogSpec:
     """Returns the catalog of all configs of the system namespace, sorted by name; equal configs give equal catalogs.
 
     Configs elsewhere neither count nor make a name ambiguous; every config of the system namespace does the latter,
-    whatever is wrong with it. A tool whose arguments are more than the catalog can hold is left out.
+    whatever is wrong with it. A tool whose arguments are more than the catalog can hold is left out. ``collector`` is
+    the one address that supervised tools may be given (:attr:`toe.api.settings.Settings.collector`).
     """
     here = [judged for judged in configs if not _is_elsewhere(judged)]
     holders = Counter(judged.config.spec.name for judged in here)
     tools = [
-        _tool(judged)
+        _tool(judged, collector)
         for judged in here
         if judged.readiness.is_ready and not judged.config.spec.suspended and holders[judged.config.spec.name] == 1
     ]
@@ -86,7 +94,7 @@ def _is_elsewhere(judged: JudgedConfig) -> bool:
     return any(violation.reason is Reason.WRONG_NAMESPACE for violation in judged.readiness.violations)
 
 
-def _tool(judged: JudgedConfig) -> CatalogTool:
+def _tool(judged: JudgedConfig, collector: str) -> CatalogTool:
     config, spec = judged.config, judged.config.spec
     security, targets = spec.effective_security, spec.allowed_targets
     stated = security.capabilities
@@ -111,6 +119,7 @@ def _tool(judged: JudgedConfig) -> CatalogTool:
         allow_host_pid=security.allow_host_pid,
         env_names=OPERATOR_VARIABLES,
         env=tuple(CatalogEnv(variable.name, variable.value.replace("$", "$$")) for variable in spec.env or ()),
+        collector=(collector or None) if spec.is_supervised else None,
         claims=_claims(spec),
         all_namespaces=spec.allowed_namespaces is None,
         namespaces=spec.allowed_namespaces or (),

@@ -29,6 +29,7 @@ def plan_config(snapshot: ConfigSnapshot) -> Plan:
         tier=readiness.tier,
         reach=readiness.reach,
         pod_security_level=readiness.pod_security_level,
+        output_modes=readiness.output_modes,
         digest=readiness.digest,
         findings=readiness.findings,
     )

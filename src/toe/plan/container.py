@@ -6,7 +6,7 @@ written (Kubernetes forbids them: ValidatePodEphemeralContainersUpdate, allowedE
 """
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -16,12 +16,19 @@ from toe.api.powertool import PowerTool
 from toe.api.powertoolconfig import EnvVar, Limits, PowerToolConfig, Security
 from toe.api.quantity import parse_bytes
 from toe.api.settings import Settings
-from toe.api.time import format_duration, format_time
+from toe.api.ticket import Ticket
+from toe.api.time import format_duration, format_time, parse_time
 from toe.policy.arguments import MARKER
 from toe.policy.identity import Identity, container_status, target_identity
+from toe.policy.tier import withholds_files
 
+_YEAR = timedelta(days=366)
 SUPERVISOR = "/toe-run"
 OUTPUT_DIRECTORY = "/tmp/toe-output"  # noqa: S108 a path inside the tool's own container, made there with mode 0700
+CLAIM_DIRECTORY = "toe"
+"""Below a claim's root, where the run names no directory."""
+TICKET = "TOE_TICKET"
+"""The one variable that is not rendered but put in when the container is added: it is a secret."""
 SUMMARY_BYTES = 1024
 POD_MESSAGE_BYTES = 12 * 1024
 """Termination messages of all containers of a pod together (kubelet, MaxPodTerminationMessageLogLength)."""
@@ -52,6 +59,13 @@ class ContainerSecurity(Struct, frozen=True, omit_defaults=False):
     seccomp_profile: SeccompProfile | msgspec.UnsetType = msgspec.UNSET
 
 
+class VolumeMount(Struct, frozen=True):
+    """Is a claim of the pod's where the tool's files go; ``name`` is what the pod's author called its volume."""
+
+    name: str
+    mount_path: str
+
+
 class ToolContainer(Struct, frozen=True):
     """Is the ephemeral container as it is sent to the API server."""
 
@@ -63,6 +77,7 @@ class ToolContainer(Struct, frozen=True):
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
     image_pull_policy: str = ""
+    volume_mounts: tuple[VolumeMount, ...] = ()
 
 
 def container_name(tool: str, run_uid: str, pod_uid: str, attempt: int = 0) -> str:
@@ -100,6 +115,7 @@ def render(
         command=command,
         args=args,
         env=(*_operator_env(run, config, pod, container, not_after, settings), *_admin_env(spec.env or ())),
+        volume_mounts=_volume_mounts(run, config, pod),
         security_context=_security(security, identity),
         target_container_name=container,
     )
@@ -147,8 +163,66 @@ def _operator_env(
         "TOE_MODE": run.spec.output.mode,
         "TOE_OUTPUT": OUTPUT_DIRECTORY,
         "TOE_SUMMARY_MAX": str(_summary_bytes(pod)),
+        **_output_env(run, config, pod, settings),
     }
     return tuple(EnvVar(name, _literal(value)) for name, value in values.items())
+
+
+def _output_env(run: PowerTool, config: PowerToolConfig, pod: Pod, settings: Settings) -> dict[str, str]:
+    """Is where the files go. The ticket itself is a secret, and is put in when the container is added."""
+    output, values = run.spec.output, dict[str, str]()
+    if not config.spec.is_supervised:
+        return values
+    if settings.collector:
+        values |= {"TOE_COLLECTOR": settings.collector, "TOE_CA": settings.collector_ca}
+    if output.compress == "zstd":
+        values["TOE_COMPRESS"] = output.compress
+    if output.rolling_interval is not None:
+        values["TOE_ROLLING"] = output.rolling_interval
+    if output.mode == "ephemeral" and withholds_files(config.spec):
+        values["TOE_FILES"] = "withheld"
+    claim = config.spec.claim(output.pvc.claim_name) if output.pvc else None
+    if output.pvc is not None and claim is not None:
+        below = (output.pvc.path or CLAIM_DIRECTORY, run.metadata.name, pod.metadata.name)
+        values |= {"TOE_CLAIM": claim.path, "TOE_CLAIM_PATH": "/".join(below)}
+    return values
+
+
+def _volume_mounts(run: PowerTool, config: PowerToolConfig, pod: Pod) -> tuple[VolumeMount, ...]:
+    """Is the claim of the mode pvc and nothing else; the TARGET chain has seen to it that the pod has it."""
+    wanted = run.spec.output.pvc
+    claim = config.spec.claim(wanted.claim_name) if wanted else None
+    volume = pod.spec.volume_of(claim.claim_name) if claim else None
+    return (VolumeMount(name=volume, mount_path=claim.path),) if claim and volume else ()
+
+
+def ticket(
+    run: PowerTool, config: PowerToolConfig, pod: Pod, container: str, not_after: datetime, settings: Settings
+) -> Ticket | None:
+    """Returns what the tool's ticket says; None where there is no collector, or no supervisor to hold a lease.
+
+    The same for the same run and pod, so that a container added twice by accident has one ticket and one claim.
+    """
+    if not settings.collector or not config.spec.is_supervised:
+        return None
+    name = container_name(config.spec.name, run.metadata.uid, pod.metadata.uid)
+    uploads = run.spec.output.mode == "collector"
+    return Ticket(
+        id=hashlib.sha256(f"ticket/{run.metadata.uid}/{pod.metadata.uid}/{name}".encode()).hexdigest()[:32],
+        namespace=run.metadata.namespace,
+        run=run.metadata.name,
+        run_uid=run.metadata.uid,
+        tool=config.spec.name,
+        pod=pod.metadata.name,
+        pod_uid=pod.metadata.uid,
+        container=name,
+        target=container,
+        max_bytes=config.spec.effective_limits.max_artifact_bytes if uploads else 0,
+        expires=int((not_after + settings.upload_allowance).timestamp()),
+        not_before=int((parse_time(run.metadata.creation_timestamp) or not_after - _YEAR).timestamp()),
+        retention_days=run.spec.output.retention_days,
+        pod_ips=tuple(address.ip for address in pod.status.pod_ips),
+    )
 
 
 def _admin_env(variables: tuple[EnvVar, ...]) -> tuple[EnvVar, ...]:

@@ -13,7 +13,7 @@ from toe.api.time import parse_time
 from toe.plan.actions import Action, AddEphemeralContainer, Plan, WriteStatus
 from toe.plan.announcements import injected
 from toe.plan.conditions import is_true
-from toe.plan.container import render
+from toe.plan.container import render, ticket
 from toe.plan.deadlines import limit_of, start_of
 from toe.plan.ending import finish
 from toe.plan.snapshot import Snapshot
@@ -145,7 +145,8 @@ def missing_containers(snapshot: Snapshot, config: PowerToolConfig, targets: Ite
         holders = [rival for rival in snapshot.rivals if rival.holds and target.pod_uid in rival.pods]
         if len(live_tools(pod)) >= min([own, *(rival.max_concurrent for rival in holders)]):
             continue
-        container = render(run, config, pod, target.container, limit_of(snapshot), snapshot.request.settings)
+        limit, settings = limit_of(snapshot), snapshot.request.settings
+        container = render(run, config, pod, target.container, limit, settings)
         actions.append(
             AddEphemeralContainer(
                 namespace=pod.metadata.namespace,
@@ -153,6 +154,7 @@ def missing_containers(snapshot: Snapshot, config: PowerToolConfig, targets: Ite
                 pod_uid=pod.metadata.uid,
                 resource_version=pod.metadata.resource_version,
                 container=container,
+                ticket=ticket(run, config, pod, target.container, limit, settings),
                 events=injected(run, config, pod, container),
             )
         )

@@ -11,6 +11,9 @@ from collections.abc import Callable
 from toe.policy.checks import (
     approval_current,
     arguments_allowed,
+    claim_listed,
+    claim_mounted,
+    collector_configured,
     container_allowed,
     container_exists,
     cpu_limit_stricter,
@@ -62,10 +65,12 @@ LINT: tuple[Check, ...] = (
     duration_within_limits.check,  # for a time that ends
     cpu_limit_stricter.check,  # not greedier than permitted
     output_mode_listed.check,  # with results leaving as permitted
+    claim_listed.check,  # to where the administrator said
 )
 
 RUN: tuple[Check, ...] = (
     *LINT,
+    collector_configured.check,  # by a collector that is the administrator's
     fence_in_force.check,  # behind a fence that holds without us
     requester_known.check,  # somebody answers for it
     service_account_permitted.check,  # no deputy that nobody listed
@@ -83,6 +88,7 @@ TARGET: tuple[TargetCheck, ...] = (
     identity_known.check,  # with an identity that is known and permitted
     host_pid_allowed.check,  # without the node's processes unless permitted
     target_tier_permitted.check,  # where the tool is no more than the requester may use
+    claim_mounted.check,  # with the volume that the files go to
     pod_has_room.check,  # and room for one more
 )
 

@@ -10,6 +10,7 @@ from toe.api.powertoolconfig import (
     Arguments,
     Finding,
     Limits,
+    OutputMode,
     PodSecurityLevel,
     PowerToolConfig,
     PowerToolConfigSpec,
@@ -39,6 +40,7 @@ class Readiness(Struct, frozen=True):
     reach: tuple[Reach, ...]
     pod_security_level: PodSecurityLevel
     digest: str
+    output_modes: tuple[OutputMode, ...] = ()
 
     @property
     def is_ready(self) -> bool:
@@ -56,6 +58,7 @@ def judge_config(config: PowerToolConfig, settings: Settings) -> Readiness:
             *_capabilities(security, _security_field(spec)),
             *_arguments(spec.arguments),
             *_words(spec),
+            *_modes(spec),
             *_limits(spec),
             *_annotations(config.metadata),
         ),
@@ -64,6 +67,7 @@ def judge_config(config: PowerToolConfig, settings: Settings) -> Readiness:
         reach=reach_of(security),
         pod_security_level=pod_security_level(security),
         digest=digest_of(spec),
+        output_modes=tuple(mode for mode in spec.output_modes if mode != "collector" or settings.collector),
     )
 
 
@@ -149,6 +153,16 @@ def _words(spec: PowerToolConfigSpec) -> list[Violation]:
             message = "placeholders are expanded by the supervisor, which this tool does not have: set a command"
             found.append(Violation(Reason.CONFIG_INVALID, message, field))
     return found
+
+
+def _modes(spec: PowerToolConfigSpec) -> list[Violation]:
+    kept = [mode for mode in (spec.output.modes if spec.output else None) or () if mode != "ephemeral"]
+    if spec.is_supervised or not kept:
+        return []
+    message = (
+        f"files are collected by the supervisor, which this tool does not have: set a command, or leave out {kept[0]}"
+    )
+    return [Violation(Reason.CONFIG_INVALID, message, "spec.output.modes")]
 
 
 def _limits(spec: PowerToolConfigSpec) -> list[Violation]:

@@ -6,7 +6,14 @@ single capability that shares the target's identity still reads its memory.
 
 from collections.abc import Mapping
 
-from toe.api.powertoolconfig import RISK_LEVEL_ANNOTATION, PodSecurityLevel, Reach, Security, Tier
+from toe.api.powertoolconfig import (
+    RISK_LEVEL_ANNOTATION,
+    PodSecurityLevel,
+    PowerToolConfigSpec,
+    Reach,
+    Security,
+    Tier,
+)
 from toe.policy.capabilities import BY_NAME, DEFAULT, TIERS, highest
 
 _READS_MEMORY = {"SYS_PTRACE", "DAC_OVERRIDE", "DAC_READ_SEARCH", "SYS_ADMIN", "SETUID"}
@@ -62,6 +69,15 @@ def reach_of(security: Security) -> tuple[Reach, ...]:
     if has & _SEES_NODE or security.allow_host_pid:
         reach.append("node")
     return tuple(reach)
+
+
+def withholds_files(spec: PowerToolConfigSpec) -> bool:
+    """Tells whether files do not leave through the container's log: whoever may read logs would read memory or traffic.
+
+    An administrator who lists ``ephemeral`` under ``output.modes`` has decided that they may.
+    """
+    reach = reach_of(spec.effective_security)
+    return spec.is_supervised and not spec.lists_ephemeral and ("memory" in reach or "traffic" in reach)
 
 
 def pod_security_level(security: Security) -> PodSecurityLevel:

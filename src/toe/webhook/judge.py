@@ -21,6 +21,7 @@ from toe.policy.chains import ADMIT, evaluate
 from toe.policy.checks.approval_current import shortcomings
 from toe.policy.readiness import judge_config
 from toe.policy.request import JudgedConfig, Request
+from toe.policy.tier import withholds_files
 from toe.policy.verdict import Allowed, Denied, Undecided
 from toe.webhook.review import Answer, Review, UserInfo, refuse
 
@@ -144,6 +145,8 @@ def _warnings(request: Request) -> Iterable[str]:
         requester = request.run.spec.requester
         if requester is not None and requester.is_service_account and request.settings.service_accounts == "warn":
             yield "a service account lends its rights to whoever feeds it manifests"
+    if request.run.spec.output.mode == "ephemeral" and withholds_files(judged.config.spec):
+        yield f"files of {name} do not leave through the container's log: it reaches memory or traffic"
     for finding in judged.readiness.findings:
         yield f"{name}: {finding.message}"
 

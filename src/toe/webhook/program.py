@@ -13,6 +13,7 @@ import msgspec
 import structlog
 import uvloop
 
+from toe.api.endpoint import checked_endpoint
 from toe.api.settings import PROFILES, Settings
 from toe.api.surroundings import Surroundings
 from toe.api.webhooks import service_names
@@ -38,10 +39,13 @@ def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], date
     try:
         access = _access(options, around)
         certificate = _certificate(options, clock)
+        collector = checked_endpoint(options.collector) if options.collector else ""
     except SettingsError as error:
         print(f"toe webhook: {error}", file=sys.stderr)
         return 2
-    settings = msgspec.structs.replace(PROFILES[options.profile], system_namespace=options.system_namespace)
+    settings = msgspec.structs.replace(
+        PROFILES[options.profile], system_namespace=options.system_namespace, collector=collector
+    )
     return uvloop.run(_serve(access, settings, certificate, options.port, clock))
 
 
@@ -141,6 +145,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--context", help="context of the kubeconfig")
     parser.add_argument("--system-namespace", default="toe-system", help="the only namespace PowerToolConfigs count in")
     parser.add_argument("--profile", default="standard", choices=tuple(PROFILES), help="settings of rights and fence")
+    parser.add_argument("--collector", metavar="URL", help="the collector's address, as the controller has it")
     parser.add_argument("--log-level", default="info", choices=LOG_LEVELS)
     return parser.parse_args(arguments)
 

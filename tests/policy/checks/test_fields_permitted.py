@@ -32,11 +32,6 @@ def test_denies_every_security_field(field: str) -> None:
         *((f"spec.{field}", {field: {"a": 1}}) for field in LATER),
         ("spec.targets.namespaceSelector", {"targets": {"namespaceSelector": {"matchNames": ["other"]}}}),
         ("spec.tool.resolutionPreset", {"tool": {"resolutionPreset": "high"}}),
-        ("spec.output.pvc", {"output": {"pvc": {"claimName": "data"}}}),
-        ("spec.output.collector", {"output": {"collector": {"endpoint": "https://x"}}}),
-        ("spec.output.compress", {"output": {"compress": "gzip"}}),
-        ("spec.output.retentionDays", {"output": {"retentionDays": 3}}),
-        ("spec.output.rollingInterval", {"output": {"rollingInterval": "1m"}}),
     ],
 )
 def test_denies_every_field_that_means_nothing_here(path: str, spec: dict[str, Any]) -> None:

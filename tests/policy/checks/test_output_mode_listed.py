@@ -9,7 +9,8 @@ from toe.policy.request import Request
 
 
 def test_allows_ephemeral_by_default() -> None:
-    """A config that lists nothing accepts the container's log."""
+    """A config that lists nothing accepts the container's log, and the collector."""
+    assert check(a_request(a_powertool(output={"mode": "collector"}))) == ()
     assert check(a_request(a_powertool())) == ()
     assert check(a_request(a_powertool(output={"mode": "ephemeral"}), a_config(output={"modes": ["ephemeral"]}))) == ()
     assert check(Request(run=a_smuggled_powertool(output={"mode": "pvc"}))) == ()
@@ -18,7 +19,8 @@ def test_allows_ephemeral_by_default() -> None:
 @pytest.mark.parametrize("mode", ["pvc", "collector"])
 def test_denies_a_mode_that_is_not_listed(mode: str) -> None:
     """Results leave only as the administrator accepts."""
-    (violation,) = check(a_request(a_smuggled_powertool(output={"mode": mode})))
+    config = a_config(output={"modes": ["ephemeral"]})
+    (violation,) = check(a_request(a_smuggled_powertool(output={"mode": mode}), config))
     assert violation.reason is Reason.OUTPUT_NOT_ALLOWED
     assert str(violation) == f"spec.output.mode: aperf does not permit {mode}; it permits ephemeral"
 
