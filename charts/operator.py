@@ -22,6 +22,7 @@ UID = 65532
 HEALTH_PORT = 8081
 WEBHOOK_PORT = 8443
 READ = ["get", "list", "watch"]
+NONE: tuple[list[str], list[Object], list[Object]] = ([], [], [])
 
 CONTROLLER_RULES: list[Object] = [
     {"apiGroups": [GROUP], "resources": ["powertools", "powertoolconfigs"], "verbs": READ},
@@ -71,19 +72,25 @@ def accounts(settings: Settings) -> list[Object]:
             {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}}
             for name in (CONTROLLER, WEBHOOK)
         ),
-        _cluster_role(CONTROLLER, CONTROLLER_RULES),
-        _cluster_binding(CONTROLLER, namespace),
-        _cluster_role(WEBHOOK, WEBHOOK_RULES),
-        _cluster_binding(WEBHOOK, namespace),
-        _role(WEBHOOK, namespace, WEBHOOK_RULES_HERE),
-        _binding(WEBHOOK, namespace),
-        *(_cluster_role(name, rules) for name, rules in ROLES.items()),
+        cluster_role(CONTROLLER, CONTROLLER_RULES),
+        cluster_binding(CONTROLLER, namespace),
+        cluster_role(WEBHOOK, WEBHOOK_RULES),
+        cluster_binding(WEBHOOK, namespace),
+        role(WEBHOOK, namespace, WEBHOOK_RULES_HERE),
+        binding(WEBHOOK, namespace),
+        *(cluster_role(name, rules) for name, rules in ROLES.items()),
         _tools_reader(namespace),
     ]
 
 
-def controller(image: str, settings: Settings) -> Object:
-    """Returns the controller's Deployment; it injects only while the fence is in force."""
+def controller(
+    image: str, settings: Settings, collector: tuple[list[str], list[Object], list[Object]] = NONE
+) -> Object:
+    """Returns the controller's Deployment; it injects only while the fence is in force.
+
+    ``collector`` is the flags, mounts and volumes by which it knows the collector (:mod:`charts.collector`).
+    """
+    flags, mounts, volumes = collector
     container = {
         "name": "controller",
         "image": image,
@@ -94,15 +101,17 @@ def controller(image: str, settings: Settings) -> Object:
             f"--profile={settings.profile}",
             f"--health-port={HEALTH_PORT}",
             "--fenced-pod=$(POD_NAME)",
+            *flags,
         ],
+        "volumeMounts": mounts,
         "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
         "ports": [{"name": "health", "containerPort": HEALTH_PORT}],
-        **_probes("health", "HTTP"),
+        **probes("health", "HTTP"),
     }
-    return _deployment(CONTROLLER, settings, container, [])
+    return deployment(CONTROLLER, settings, container, volumes)
 
 
-def webhook(image: str, settings: Settings, *, signs: bool = False) -> list[Object]:
+def webhook(image: str, settings: Settings, *, signs: bool = False, collector: str = "") -> list[Object]:
     """Returns the webhook's Deployment and Service; its certificate is in a Secret of its own.
 
     ``signs``: the Secret holds an authority (:func:`authority_secret`), and the pods sign and renew for themselves.
@@ -122,10 +131,11 @@ def webhook(image: str, settings: Settings, *, signs: bool = False) -> list[Obje
             f"--profile={settings.profile}",
             f"--port={WEBHOOK_PORT}",
             *flags,
+            *([f"--collector={collector}"] if collector else []),
         ],
         "ports": [{"name": "webhook", "containerPort": WEBHOOK_PORT}],
         "volumeMounts": [{"name": "tls", "mountPath": "/tls", "readOnly": True}],
-        **_probes("webhook", "HTTPS"),
+        **probes("webhook", "HTTPS"),
     }
     secret = CA_SECRET if signs else TLS_SECRET
     volumes = [{"name": "tls", "secret": {"secretName": secret, "defaultMode": 0o440}}]
@@ -133,9 +143,9 @@ def webhook(image: str, settings: Settings, *, signs: bool = False) -> list[Obje
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": webhooks.SERVICE, "namespace": settings.system_namespace},
-        "spec": {"selector": _labels(WEBHOOK), "ports": [{"port": 443, "targetPort": "webhook"}]},
+        "spec": {"selector": labels(WEBHOOK), "ports": [{"port": 443, "targetPort": "webhook"}]},
     }
-    return [_deployment(WEBHOOK, settings, container, volumes), service]
+    return [deployment(WEBHOOK, settings, container, volumes), service]
 
 
 def tls_secret(pair: Pair, settings: Settings) -> Object:
@@ -167,11 +177,14 @@ def stamping_hooks(authority: str, settings: Settings) -> Object:
     return webhooks.mutating(webhooks.Endpoint(authority=authority, namespace=settings.system_namespace))
 
 
-def _labels(name: str) -> dict[str, str]:
+def labels(name: str) -> dict[str, str]:
+    """Returns the labels that find a part of toe."""
     return {"app.kubernetes.io/name": name, "app.kubernetes.io/part-of": "toe"}
 
 
-def _probes(port: str, scheme: str) -> Object:
+def probes(port: str, scheme: str) -> Object:
+    """Returns the probes of a part that serves /healthz and /readyz."""
+
     def get(path: str) -> Object:
         return {"path": path, "port": port, "scheme": scheme}
 
@@ -181,7 +194,7 @@ def _probes(port: str, scheme: str) -> Object:
     }
 
 
-def _deployment(name: str, settings: Settings, container: Object, volumes: list[Object]) -> Object:
+def deployment(name: str, settings: Settings, container: Object, volumes: list[Object]) -> Object:
     """Returns one pod that passes Pod Security restricted and needs no disk."""
     hardened = {
         "resources": {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "512Mi"}},
@@ -208,17 +221,17 @@ def _deployment(name: str, settings: Settings, container: Object, volumes: list[
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": name, "namespace": settings.system_namespace, "labels": _labels(name)},
+        "metadata": {"name": name, "namespace": settings.system_namespace, "labels": labels(name)},
         "spec": {
             "replicas": 1,
             "strategy": {"type": "Recreate"},
-            "selector": {"matchLabels": _labels(name)},
-            "template": {"metadata": {"labels": _labels(name)}, "spec": pod},
+            "selector": {"matchLabels": labels(name)},
+            "template": {"metadata": {"labels": labels(name)}, "spec": pod},
         },
     }
 
 
-def _cluster_role(name: str, rules: list[Object]) -> Object:
+def cluster_role(name: str, rules: list[Object]) -> Object:
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
@@ -227,7 +240,7 @@ def _cluster_role(name: str, rules: list[Object]) -> Object:
     }
 
 
-def _cluster_binding(account: str, namespace: str) -> Object:
+def cluster_binding(account: str, namespace: str) -> Object:
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRoleBinding",
@@ -237,7 +250,8 @@ def _cluster_binding(account: str, namespace: str) -> Object:
     }
 
 
-def _role(name: str, namespace: str, rules: list[Object]) -> Object:
+def role(name: str, namespace: str, rules: list[Object]) -> Object:
+    """Returns a Role."""
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "Role",
@@ -246,7 +260,8 @@ def _role(name: str, namespace: str, rules: list[Object]) -> Object:
     }
 
 
-def _binding(account: str, namespace: str) -> Object:
+def binding(account: str, namespace: str) -> Object:
+    """Binds an account to the Role of its name."""
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",
@@ -259,4 +274,4 @@ def _binding(account: str, namespace: str) -> Object:
 def _tools_reader(namespace: str) -> Object:
     """Returns the role that lets people see the tools there are; who gets it is the administrator's choice."""
     rules = [{"apiGroups": [GROUP], "resources": ["powertoolconfigs"], "verbs": READ}]
-    return _role("powertool-tools-reader", namespace, rules)
+    return role("powertool-tools-reader", namespace, rules)

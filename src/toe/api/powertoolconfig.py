@@ -423,6 +423,7 @@ class PowerToolConfigStatus(Struct, frozen=True):
     output_modes: Annotated[
         tuple[OutputMode, ...], items("modes that users may choose here, the collector only where there is one", most=3)
     ] = ()
+    collector: Annotated[str, text("the collector's address; empty where there is none", most=512)] = ""
     digest: Annotated[str, text("sha256 of the canonical spec", most=80)] = ""
     findings: Annotated[tuple[Finding, ...], items("what an administrator should know", most=64)] = ()
 

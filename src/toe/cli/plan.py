@@ -13,7 +13,7 @@ from toe.api.powertool import PowerTool
 from toe.api.time import format_time
 from toe.cli.call import Call
 from toe.cli.cluster import Cluster, reach
-from toe.cli.request import UNNAMED, Wish, as_manifest, as_run
+from toe.cli.request import UNNAMED, Wish, as_manifest, as_run, settled
 from toe.cli.sentences import ComplaintError
 from toe.cli.snapshot import Observed, observe, why_left_out, will_be_forbidden
 from toe.cli.tools import reach_in_words
@@ -62,7 +62,8 @@ def plan(call: Call, wish: Wish | None, files: tuple[str, ...], output: str) -> 
     Exit status 0 when every pod would get its tool, 2 when the run is refused, 3 when some pods are, 1 when it waits.
     """
     raws = [as_manifest(wish)] if wish is not None else list(manifests(files))
-    return reach(call, lambda cluster: _plan(cluster, raws, output))
+    chooses = wish is not None and "output" not in raws[0]["spec"]
+    return reach(call, lambda cluster: _plan(cluster, raws, output, choose_mode=chooses))
 
 
 def manifests(files: tuple[str, ...]) -> Iterator[dict[str, Any]]:
@@ -89,8 +90,8 @@ def manifests(files: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         raise ComplaintError(f"there is no PowerTool in {', '.join(files)}", status=2)
 
 
-async def _plan(cluster: Cluster, raws: list[dict[str, Any]], output: str) -> int:
-    outlooks = [await _outlook(cluster, raw) for raw in raws]
+async def _plan(cluster: Cluster, raws: list[dict[str, Any]], output: str, *, choose_mode: bool) -> int:
+    outlooks = [await _outlook(cluster, raw, choose_mode=choose_mode) for raw in raws]
     screen = cluster.call.screen
     if output == "table":
         user = await cluster.user()
@@ -103,7 +104,7 @@ async def _plan(cluster: Cluster, raws: list[dict[str, Any]], output: str) -> in
     return max((_status(outlook) for outlook in outlooks), default=0)
 
 
-async def _outlook(cluster: Cluster, raw: dict[str, Any]) -> Outlook:
+async def _outlook(cluster: Cluster, raw: dict[str, Any], *, choose_mode: bool) -> Outlook:
     stated = raw["metadata"].get("namespace")
     if stated and stated != cluster.namespace:
         if cluster.call.flags.namespace:
@@ -115,6 +116,9 @@ async def _outlook(cluster: Cluster, raw: dict[str, Any]) -> Outlook:
     meta = msgspec.structs.replace(run.metadata, uid=UID, creation_timestamp=format_time(now))
     run = msgspec.structs.replace(run, metadata=meta)
     observed = await observe(cluster, run, now)
+    if choose_mode:  # as `run` would, for who names no mode
+        observed = settled(observed)
+        run = observed.snapshot.request.run
     request = observed.snapshot.request
     match evaluate(RUN, request):
         case Denied() as denied:

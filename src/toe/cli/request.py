@@ -11,7 +11,7 @@ from toe.api.reasons import Reason
 from toe.cli.cluster import Cluster, manifest
 from toe.cli.selector import parse
 from toe.cli.sentences import ComplaintError
-from toe.cli.snapshot import Observed, observe
+from toe.cli.snapshot import Observed, observe, preferred_mode
 from toe.cli.verdicts import missing, refusals
 from toe.errors import ForbiddenError
 from toe.policy.chains import RUN, evaluate
@@ -32,6 +32,12 @@ class Wish(msgspec.Struct, frozen=True):
     warmup: str | None = None
     max_cpu: int | None = None
     name: str | None = None
+    mode: str | None = None
+    claim: str | None = None
+    """``NAME`` or ``NAME/DIRECTORY``."""
+    compress: bool = False
+    rolling: str | None = None
+    keep_days: int | None = None
 
 
 def as_manifest(wish: Wish) -> dict[str, Any]:
@@ -46,10 +52,37 @@ def as_manifest(wish: Wish) -> dict[str, Any]:
         tool["warmup"] = wish.warmup
     if wish.max_cpu is not None:
         tool["maxCPUPercent"] = wish.max_cpu
-    made = manifest(wish.name or wish.tool, {"targets": targets, "tool": tool}, generate=wish.name is None)
+    spec = {"targets": targets, "tool": tool}
+    if output := _output(wish):
+        spec["output"] = output
+    made = manifest(wish.name or wish.tool, spec, generate=wish.name is None)
     if problems := problems_of(made):
         raise ComplaintError(*(f"{problem.message} ({problem.path})" for problem in problems), status=2)
     return made
+
+
+def _output(wish: Wish) -> dict[str, Any]:
+    """Returns ``spec.output`` as far as it was said; what belongs to one mode only chooses that mode."""
+    output: dict[str, Any] = {}
+    if wish.mode is not None:
+        output["mode"] = wish.mode
+    if wish.claim is not None:
+        name, _, path = wish.claim.partition("/")
+        output = {"mode": "pvc", **output, "pvc": {"claimName": name} | ({"path": path} if path else {})}
+    if wish.compress:
+        output["compress"] = "zstd"
+    if wish.rolling is not None:
+        output["rollingInterval"] = wish.rolling
+    if wish.keep_days is not None:
+        output["retentionDays"] = wish.keep_days
+    return {"mode": "collector", **output} if output and "mode" not in output else output
+
+
+def in_mode(raw: dict[str, Any], mode: str) -> dict[str, Any]:
+    """Returns a manifest whose files go where ``mode`` says, unless it says so itself or that is the API's default."""
+    if "output" in raw["spec"] or mode == "ephemeral":
+        return raw
+    return {**raw, "spec": {**raw["spec"], "output": {"mode": mode}}}
 
 
 def as_run(raw: dict[str, Any], namespace: str) -> PowerTool:
@@ -60,8 +93,19 @@ def as_run(raw: dict[str, Any], namespace: str) -> PowerTool:
     return msgspec.structs.replace(run, metadata=msgspec.structs.replace(run.metadata, name=name, namespace=namespace))
 
 
-async def judge(cluster: Cluster, run: PowerTool, *, pending: bool) -> Observed | None:
+def settled(observed: Observed) -> Observed:
+    """Returns what was observed with the mode that is preferred here, for a run that states none."""
+    request = observed.snapshot.request
+    output = msgspec.structs.replace(request.run.spec.output, mode=preferred_mode(observed))
+    run = msgspec.structs.replace(request.run, spec=msgspec.structs.replace(request.run.spec, output=output))
+    snapshot = msgspec.structs.replace(observed.snapshot, request=msgspec.structs.replace(request, run=run))
+    return msgspec.structs.replace(observed, snapshot=snapshot)
+
+
+async def judge(cluster: Cluster, run: PowerTool, *, pending: bool, choose_mode: bool = False) -> Observed | None:
     """Judges a run with the controller's own rules; None when the person may not read what that takes.
+
+    ``choose_mode``: the run states no output mode, and is judged with the one that is preferred here.
 
     ComplaintError with every refusal, and, unless ``pending``, with everything that is missing.
     """
@@ -69,6 +113,7 @@ async def judge(cluster: Cluster, run: PowerTool, *, pending: bool) -> Observed 
         observed = await observe(cluster, run, cluster.call.now())
     except ForbiddenError:
         return None
+    observed = settled(observed) if choose_mode else observed
     request = observed.snapshot.request
     match evaluate(RUN, request):
         case Denied() as denied:

@@ -16,7 +16,7 @@ from toe.api.time import parse_duration
 from toe.cli.call import Call
 from toe.cli.cluster import Cluster, reach
 from toe.cli.following import Board, board_for
-from toe.cli.request import Wish, as_manifest, as_run, judge
+from toe.cli.request import Wish, as_manifest, as_run, in_mode, judge
 from toe.cli.sentences import ComplaintError, explain
 from toe.cli.snapshot import will_be_forbidden
 from toe.cli.watching import versions
@@ -43,7 +43,10 @@ async def _run(
     cluster: Cluster, raw: dict[str, Any], *, wait: bool, pending: bool, limit: timedelta | None, output: str
 ) -> int:
     screen = cluster.call.screen
-    observed = await judge(cluster, as_run(raw, cluster.namespace), pending=pending)
+    states_mode = "output" in raw["spec"]
+    observed = await judge(cluster, as_run(raw, cluster.namespace), pending=pending, choose_mode=not states_mode)
+    if observed and not states_mode:
+        raw = in_mode(raw, observed.snapshot.request.run.spec.output.mode)
     if observed and (why := will_be_forbidden(observed)):
         screen.warn(f"{why}: the API server will forbid it")
     with Interrupts() as interrupts:
@@ -208,8 +211,20 @@ class Follower:
         self._board.result(sentence(run, causes=False))
         if found := files(run):
             get = f"{self._cluster.call.program} get {run.metadata.name}{_where(self._cluster)}"
-            screen.hint(f"{get}    {found}, kept in the pods' logs while the pods live")
+            screen.hint(f"{get}    {found}, {_kept(run)}")
         return 130 if self._interrupts.count else STATUS[outcome(run)]
+
+
+def _kept(run: PowerTool) -> str:
+    """Says where files are, and for how long."""
+    match run.spec.output.mode:
+        case "collector":
+            days = run.spec.output.retention_days
+            return f"kept for {count(days, 'day')}" if days else "kept by the collector"
+        case "pvc":
+            return f"on the claim {run.spec.output.pvc.claim_name if run.spec.output.pvc else ''}"
+        case _:
+            return "kept in the pods' logs while the pods live"
 
 
 def running_on(run: PowerTool) -> str:

@@ -6,7 +6,8 @@ import msgspec
 
 from toe.api.pod import Pod
 from toe.api.powertool import PowerTool
-from toe.api.powertoolconfig import PodSecurityLevel
+from toe.api.powertoolconfig import OutputMode, PodSecurityLevel
+from toe.api.settings import Settings
 from toe.cli.cluster import Cluster
 from toe.errors import ForbiddenError
 from toe.kube.resource import PODS, POWERTOOLS
@@ -45,7 +46,7 @@ async def observe(cluster: Cluster, run: PowerTool, now: datetime) -> Observed:
         run=asker.asking(run),
         configs=holders,
         tool_names=tuple(judged.config.spec.name for judged in configs),
-        settings=cluster.settings,
+        settings=_with_collector(cluster.settings, holders),
         namespace_labels=labels,
         matching=len(matching),
         access=asker.access,
@@ -56,6 +57,21 @@ async def observe(cluster: Cluster, run: PowerTool, now: datetime) -> Observed:
         left_out=tuple(pod for pod in pods if not is_eligible(pod)),
         unread=unread,
     )
+
+
+def _with_collector(settings: Settings, holders: tuple[JudgedConfig, ...]) -> Settings:
+    """Returns the settings with the collector's address, as the controller publishes it in each config's status."""
+    known = (judged.config.status.collector for judged in holders)
+    return msgspec.structs.replace(settings, collector=settings.collector or next(filter(None, known), ""))
+
+
+def preferred_mode(observed: Observed) -> OutputMode:
+    """Returns where files go when nobody says so: to the collector where there is one and the tool may use it."""
+    request = observed.snapshot.request
+    if request.config is None:
+        return "ephemeral"
+    usable = [m for m in request.config.spec.output_modes if m != "collector" or request.settings.collector]
+    return next((mode for mode in ("collector", "ephemeral") if mode in usable), "ephemeral")
 
 
 def will_be_forbidden(observed: Observed) -> str:

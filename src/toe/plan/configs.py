@@ -30,6 +30,7 @@ def plan_config(snapshot: ConfigSnapshot) -> Plan:
         reach=readiness.reach,
         pod_security_level=readiness.pod_security_level,
         output_modes=readiness.output_modes,
+        collector=readiness.collector,
         digest=readiness.digest,
         findings=readiness.findings,
     )

@@ -41,6 +41,7 @@ class Readiness(Struct, frozen=True):
     pod_security_level: PodSecurityLevel
     digest: str
     output_modes: tuple[OutputMode, ...] = ()
+    collector: str = ""
 
     @property
     def is_ready(self) -> bool:
@@ -68,6 +69,7 @@ def judge_config(config: PowerToolConfig, settings: Settings) -> Readiness:
         pod_security_level=pod_security_level(security),
         digest=digest_of(spec),
         output_modes=tuple(mode for mode in spec.output_modes if mode != "collector" or settings.collector),
+        collector=settings.collector if spec.is_supervised else "",
     )
 
 
