@@ -3,6 +3,7 @@
 It knows no rule of Kubernetes but the shape of its answers; tests/cluster/test_cli.py asks the real one.
 """
 
+import hashlib
 import json
 import queue
 import threading
@@ -22,6 +23,7 @@ Object = dict[str, Any]
 RUNS = f"/apis/{API_VERSION}/namespaces/shop/powertools"
 CONFIGS = f"/apis/{API_VERSION}/namespaces/toe-system/powertoolconfigs"
 PODS = "/api/v1/namespaces/shop/pods"
+ARTIFACTS = "/apis/artifacts.toe.run/v1alpha1"
 KINDLESS = "the server could not find the requested resource"
 
 
@@ -38,6 +40,8 @@ class FakeCluster:
         """(verb, resource) that the person lacks."""
         self.granted: set[tuple[str, str]] = set()
         """(verb, resource) that somebody else has, whom the person asks about."""
+        self.kept: dict[str, bytes] | None = None
+        """Content of kept files by the artifact's name; None where no artifacts API is served."""
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.on_change: Callable[[str, Object], None] = lambda path, obj: None
         self._events: list[queue.Queue[tuple[str, Object] | None]] = []
@@ -60,6 +64,25 @@ class FakeCluster:
             events.put(("MODIFIED", obj))
         return obj
 
+    def keep(self, run: str, pod: str, file: str, content: bytes, **facts: Any) -> str:
+        """Keeps a file as the collector does, and returns the artifact's name."""
+        self.kept = self.kept if self.kept is not None else {}
+        name = f"{run}-{hashlib.sha256(f'{pod}/{file}'.encode()).hexdigest()[:10]}"
+        namespace, uid = facts.pop("namespace", "shop"), facts.pop("uid", f"uid-{run}")
+        artifact = {
+            "run": {"name": run, "uid": uid},
+            "tool": "py-spy",
+            "pod": {"name": pod, "uid": f"uid-{pod}"},
+            "file": file,
+            "bytes": len(content),
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "keptUntil": "2026-03-08T12:00:00Z",
+            **facts,
+        }
+        self.put(f"{ARTIFACTS}/namespaces/{namespace}/artifacts/{name}", artifact)
+        self.kept[name] = content
+        return name
+
     def status(self, path: str, **status: Any) -> None:
         """Writes a status as the controller would."""
         self.put(path, merged(self.objects[path], {"status": status}))
@@ -73,6 +96,8 @@ class FakeCluster:
         """Answers one request that is no watch."""
         if (method, path) in self.answers:
             return self.answers[method, path]
+        if path.startswith(ARTIFACTS):
+            return self._artifacts(path, params)
         if path.endswith("/selfsubjectaccessreviews"):
             wanted = body["spec"]["resourceAttributes"]
             return 201, {"status": {"allowed": (wanted["verb"], wanted["resource"]) not in self.forbidden}}
@@ -91,6 +116,31 @@ class FakeCluster:
         if params.get("dryRun") and path in self.objects:
             return 200, self.objects[path]
         return self._object(method, path, body)
+
+    def _artifacts(self, path: str, params: dict[str, str]) -> tuple[int, Any]:
+        if self.kept is None:
+            return 404, _status(404, "NotFound", KINDLESS)
+        if path == ARTIFACTS:
+            return 200, {"resources": []}
+        if path.endswith("/content"):
+            if ("get", "artifacts/content") in self.forbidden:
+                return 403, _forbidden("get", "artifacts/content", path.split("/"))
+            first, _, last = params["Range"].removeprefix("bytes=").partition("-")
+            name = path.split("/")[-2]
+            found = self.kept.get(name)
+            if found is None:
+                return 404, _status(404, "NotFound", f'artifacts.artifacts.toe.run "{name}" not found')
+            return 206, found[int(first) : int(last) + 1]
+        if ("list", "artifacts") in self.forbidden:
+            return 403, _forbidden("list", "artifacts", path.split("/"))
+        run = params.get("labelSelector", "").partition("=")[2]
+        everywhere = "/namespaces/" not in path
+        found = [
+            obj
+            for place, obj in self.objects.items()
+            if place.startswith(f"{ARTIFACTS if everywhere else path}/") and run in ("", obj["run"]["name"])
+        ]
+        return 200, {"items": found, "metadata": {"resourceVersion": "1"}}
 
     def _object(self, method: str, path: str, body: Object) -> tuple[int, Any]:
         parts = path.split("/")
@@ -160,6 +210,8 @@ def _handler(cluster: FakeCluster) -> type[BaseHTTPRequestHandler]:
             params = {key: values[0] for key, values in parse_qs(url.query).items()}
             length = int(self.headers.get("Content-Length", 0))
             body = json.loads(self.rfile.read(length)) if length else {}
+            if "Range" in self.headers:
+                params["Range"] = self.headers["Range"]
             cluster.requests.append((self.command, url.path, params))
             if params.get("watch") == "true":
                 self._watch(url.path, params)

@@ -12,7 +12,7 @@ NAMES = [info.callback.__name__ for info in app.registered_commands if info.call
 
 def test_the_commands_are_those_of_the_issues() -> None:
     """In the order in which people meet them."""
-    assert NAMES == ["run", "plan", "lint", "tools", "get", "logs", "cancel", "rbac", "explain", "doctor"]
+    assert NAMES == ["run", "plan", "lint", "tools", "get", "artifacts", "logs", "cancel", "rbac", "explain", "doctor"]
 
 
 @pytest.mark.parametrize("name", NAMES)

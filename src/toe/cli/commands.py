@@ -40,6 +40,13 @@ MaxCpu = Annotated[
 Profile = Annotated[
     ProfileName | None, typer.Option("--profile", help="The operator's profile. Default: the installed one.")
 ]
+Collector = Annotated[
+    str | None,
+    typer.Option("--collector", metavar="URL", help="The collector's own address. Default: through the API server."),
+]
+CollectorCa = Annotated[
+    Path | None, typer.Option("--collector-ca", metavar="FILE", help="Who signed the certificate at that address.")
+]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Name of the run (a PowerTool).")]
 SELECTOR_HELP = "Labels of the pods: app=shop, 'tier in (a,b)', '!canary'."
 
@@ -158,18 +165,40 @@ def get(
     call: Call,
     name: RunName,
     directory: Annotated[
-        Path | None, typer.Option("--directory", "-d", metavar="DIR", help="Save below it. Default: the run's name.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", "--directory", "-d", metavar="DIR", help="Save below it. Default: the run's name."
+        ),
     ] = None,
     pod: Annotated[str | None, typer.Option("--pod", metavar="POD", help="Only this pod's files.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that have other content.")] = False,
+    collector: Collector = None,
+    ca: CollectorCa = None,
 ) -> int:
     """Save the files of a run as POD/FILE, each checked against its sha256.
+
+    What did not come whole goes on where it stopped when the same is typed again.
 
     Exit status: 0 all are saved, 3 some are missing, 1 all are missing.
     """
     from toe.cli.get import get
 
-    return get(call, name, directory, force=force, pod=pod)
+    return get(call, name, directory, force=force, pod=pod, collector=collector, ca=ca)
+
+
+@command()
+def artifacts(
+    call: Call,
+    name: Annotated[str | None, typer.Argument(metavar="[RUN]", help="Only the files of this run.")] = None,
+    everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="In all namespaces.")] = False,
+    output: Output = Format.TABLE,
+    collector: Collector = None,
+    ca: CollectorCa = None,
+) -> int:
+    """List the files that the collector keeps; `get` saves them."""
+    from toe.cli.artifacts import artifacts
+
+    return artifacts(call, name, output.value, everywhere=everywhere, collector=collector, ca=ca)
 
 
 @command()

@@ -1,9 +1,11 @@
 """A directory that results are saved in, and nothing outside of it, whatever names come from a pod."""
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +15,8 @@ from toe.cli.sentences import ComplaintError
 from toe.report.frames import unsafe
 
 Saved = Literal["saved", "there already", "other content"]
+PART = ".part"
+"""What the name of a file ends in that has not come whole."""
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 20
 
@@ -45,14 +49,34 @@ class Folder:
 
         ``name`` may have directories in it. ComplaintError when the name is unsafe or the directory cannot be written.
         """
+        with self._place(name) as (directory, last):
+            return self._save(directory, last, content)
+
+    def before(self, name: str, sha256: str) -> Saved | None:
+        """Tells what is there already under a name; None when a file of this content may be saved."""
+        with self._place(name) as (directory, last):
+            there = _digest(directory, last)
+        if there is None or (self._force and there.hex() != sha256):
+            return None
+        return "there already" if there.hex() == sha256 else "other content"
+
+    @contextlib.contextmanager
+    def part(self, name: str, sha256: str) -> Iterator["Part"]:
+        """Opens what has come of a large file; it stays until it is whole, so that the next call goes on from there."""
+        with self._place(name) as (directory, last), Part(directory, last, f".{sha256[:32]}{PART}") as part:
+            yield part
+
+    @contextlib.contextmanager
+    def _place(self, name: str) -> Iterator[tuple[int, str]]:
+        """Opens the directory that a file goes into; ComplaintError when the name is unsafe or the disk says no."""
         if why := unsafe(name):
             raise ComplaintError(f"{name!r} is not saved: {why}")
         try:
             with self._directory(name.split("/")[:-1]) as directory:
-                return self._save(directory, name.rsplit("/", 1)[-1], content)
+                yield directory, name.rsplit("/", 1)[-1]
         except OSError as error:
             raise ComplaintError(
-                f"{self.root / name} cannot be saved: {error.strerror}", hints=["--directory names another place"]
+                f"{self.root / name} cannot be saved: {error.strerror}", hints=["-o names another place"]
             ) from error
 
     def _save(self, directory: int, name: str, content: bytes) -> Saved:
@@ -92,6 +116,67 @@ class Folder:
             yield current
         finally:
             os.close(current)
+
+
+class Part:
+    """Is the beginning of a file, under a name of its own beside the file; nobody else may read or write it."""
+
+    def __init__(self, directory: int, name: str, temporary: str) -> None:
+        self._directory, self._name, self._temporary = directory, name, temporary
+        self._hash = hashlib.sha256()
+        self.size = 0
+        """Bytes that are there."""
+
+    def __enter__(self) -> Self:
+        """Reads what is there. BlockingIOError while another call writes it, PermissionError if it is not ours."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        self._file = os.fdopen(os.open(self._temporary, flags, 0o600, dir_fd=self._directory), "r+b", buffering=0)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            found = os.fstat(self._file.fileno())
+            if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_nlink != 1:
+                raise PermissionError(1, f"{self._temporary} is somebody else's")
+            while chunk := self._file.read(_CHUNK):
+                self._hash.update(chunk)
+                self.size += len(chunk)
+        except BaseException:
+            self._file.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leaves it for the next call, unless nothing has come."""
+        if self.size == 0:
+            with contextlib.suppress(OSError):
+                os.unlink(self._temporary, dir_fd=self._directory)
+        self._file.close()
+
+    @property
+    def sha256(self) -> str:
+        """Is the sha256 of what is there, in hex."""
+        return self._hash.hexdigest()
+
+    def write(self, content: bytes) -> None:
+        """Puts content behind what is there."""
+        left = memoryview(content)
+        while left:
+            left = left[self._file.write(left) :]
+        self._hash.update(content)
+        self.size += len(content)
+
+    def clear(self) -> None:
+        """Throws away what is there."""
+        self._file.seek(0)
+        self._file.truncate()
+        self._hash, self.size = hashlib.sha256(), 0
+
+    def finish(self) -> None:
+        """Gives the file its name, now that it is whole, for good."""
+        os.fsync(self._file.fileno())
+        os.replace(self._temporary, self._name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+        os.fsync(self._directory)
 
 
 def _digest(directory: int, name: str) -> bytes | None:

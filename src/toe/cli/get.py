@@ -1,4 +1,4 @@
-"""``get``: takes the files of a run out of its pods' logs, checks them, and saves them."""
+"""``get``: saves the files of a run, each checked: those that the collector keeps, else those in its pods' logs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,14 +10,18 @@ from toe.api.quantity import format_bytes
 from toe.cli import tool_logs
 from toe.cli.call import Call
 from toe.cli.cluster import Cluster, reach
+from toe.cli.fetching import Fetched, Wish, fetch_kept
 from toe.cli.files import Folder
-from toe.cli.sentences import ComplaintError, explain, no_log
-from toe.errors import ClusterError, ForbiddenError
+from toe.cli.sentences import ComplaintError, explain, lacks_kind, no_log
+from toe.cli.shelf import NoWayError
+from toe.errors import ClusterError, ForbiddenError, NotFoundError
 from toe.kube.resource import PODS
 from toe.report.frames import File, Framed, FrameReader, unsafe
 from toe.report.run import sentence
 from toe.report.text import columns, one_line
 
+FORMATS = frozenset({"table", "json", "yaml", "name", "wide"})
+"""What -o means to other commands."""
 LOG = "log.txt"
 """Where the log of a tool goes that sends no files."""
 
@@ -37,33 +41,64 @@ class Haul(msgspec.Struct, frozen=True):
     missing: tuple[str, ...] = ()
 
 
-def get(call: Call, name: str, directory: Path | None, *, force: bool, pod: str | None) -> int:
+def get(
+    call: Call,
+    name: str,
+    directory: Path | None,
+    *,
+    force: bool,
+    pod: str | None,
+    collector: str | None = None,
+    ca: Path | None = None,
+) -> int:
     """Saves the files of a run; exit status 3 when a part is missing, 1 when all of it is."""
-    return reach(call, lambda cluster: _get(cluster, name, directory or Path(name), force=force, pod=pod))
+    if directory is not None and str(directory) in FORMATS and not directory.exists():
+        raise ComplaintError(
+            f"-o {directory} is a format, and get saves files: -o names the directory",
+            hints=[f"`{call.program} artifacts {name} -o {directory}` prints what is kept"],
+            status=2,
+        )
+    wish = Wish(name, directory or Path(name), force, pod, collector, ca)
+    return reach(call, lambda cluster: _get(cluster, wish))
 
 
-async def _get(cluster: Cluster, name: str, directory: Path, *, force: bool, pod: str | None) -> int:
-    run = await cluster.run(name)
-    targets = _targets(cluster, run, pod)
-    rows: list[tuple[str, str, str]] = []
-    missing: list[str] = []
-    with Folder(directory, force=force) as folder:
-        for target in targets:
+async def _get(cluster: Cluster, wish: Wish) -> int:
+    try:
+        run = await cluster.run(wish.run)
+    except NotFoundError as error:
+        if lacks_kind(error):
+            raise
+        try:
+            return _tell(cluster, wish.directory, await fetch_kept(cluster, wish, None))
+        except NoWayError:
+            raise error from None
+    if run.spec.output.mode == "collector":
+        targets = _targets(cluster, run, wish.pod)  # says why where there are none
+        assert targets
+        return _tell(cluster, wish.directory, await fetch_kept(cluster, wish, run))
+    return _tell(cluster, wish.directory, await _out_of_logs(cluster, run, wish))
+
+
+async def _out_of_logs(cluster: Cluster, run: PowerTool, wish: Wish) -> Fetched:
+    directory, fetched = wish.directory, Fetched()
+    with Folder(directory, force=wish.force) as folder:
+        for target in _targets(cluster, run, wish.pod):
             haul = await _haul(cluster, run, target)
-            missing += [f"{target.pod}: {why}" for why in haul.missing]
+            fetched.missing += [f"{target.pod}: {why}" for why in haul.missing]
             for piece in haul.pieces:
                 place = f"{target.pod}/{piece.name}"
                 saved = folder.save(place, piece.content)
                 if saved == "other content":
-                    missing.append(f"{place}: {directory / place} has other content and is kept (--force replaces it)")
+                    kept = f"{place}: {directory / place} has other content and is kept (--force replaces it)"
+                    fetched.missing.append(kept)
                     continue
                 note = piece.check if saved == "saved" else f"{piece.check}, there already"
-                rows.append((place, format_bytes(len(piece.content)), note))
-    return _tell(cluster, directory, rows, missing)
+                fetched.rows.append((place, format_bytes(len(piece.content)), note))
+    return fetched
 
 
-def _tell(cluster: Cluster, directory: Path, rows: Sequence[tuple[str, str, str]], missing: Sequence[str]) -> int:
-    screen = cluster.call.screen
+def _tell(cluster: Cluster, directory: Path, fetched: Fetched) -> int:
+    screen, rows, missing = cluster.call.screen, fetched.rows, fetched.missing
     screen.lines(columns(rows[0], rows[1:], screen.width) if rows else [])
     if rows:
         screen.out(f"saved under {directory}/")

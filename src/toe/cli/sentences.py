@@ -23,7 +23,13 @@ _RIGHT = re.compile(
     r'(?: in the namespace "(?P<namespace>[^"]*)"| at the cluster scope)?'
 )
 _OBJECT = re.compile(r'^(?P<resource>[a-z]+)[a-z.]* "(?P<name>[^"]*)" not found$')
-KINDS = {"powertools": "run", "powertoolconfigs": "PowerToolConfig", "namespaces": "namespace", "pods": "pod"}
+KINDS = {
+    "powertools": "run",
+    "powertoolconfigs": "PowerToolConfig",
+    "namespaces": "namespace",
+    "pods": "pod",
+    "artifacts": "artifact",
+}
 
 
 class ComplaintError(ToeError):
