@@ -14,6 +14,15 @@ const (
 	toolNotExecutable   = "ToolNotExecutable"   // there is one and it cannot be executed
 	targetNotFound      = "TargetNotFound"      // {target.pid} was asked for and no process answers to it
 	badEnvironment      = "BadEnvironment"      // toe-run was not started as agreed
+
+	ticketClaimed        = "TicketClaimed"        // somebody else had claimed the ticket before
+	collectorRefused     = "CollectorRefused"     // the collector said no to the claim
+	collectorUnreachable = "CollectorUnreachable" // it did not answer the claim in time
+	leaseLost            = "LeaseLost"            // it could not be asked any more whether the run is still wanted
+	uploadFailed         = "UploadFailed"         // a file did not get to where it is kept
+	canceled             = "Canceled"             // the run was canceled
+	runDeleted           = "RunDeleted"           // the run was deleted; its files stay behind
+	toolSuspended        = "ToolSuspended"        // the administrator suspended the tool
 )
 
 // Exit codes of toe-run itself; every other code is the tool's own.

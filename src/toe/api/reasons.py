@@ -79,6 +79,12 @@ class Reason(StrEnum):
     TOOL_NOT_EXECUTABLE = "ToolNotExecutable"
     TARGET_PROCESS_NOT_FOUND = "TargetProcessNotFound"
     BAD_ENVIRONMENT = "BadEnvironment"
+    TICKET_CLAIMED = "TicketClaimed"
+    COLLECTOR_REFUSED = "CollectorRefused"
+    COLLECTOR_UNREACHABLE = "CollectorUnreachable"
+    LEASE_LOST = "LeaseLost"
+    UPLOAD_FAILED = "UploadFailed"
+    RUN_DELETED = "RunDeleted"
     # What is wrong with a config, and what is worth knowing about it
     VALID = "Valid"
     WRONG_NAMESPACE = "WrongNamespace"
@@ -162,6 +168,12 @@ REASONS: dict[Reason, str] = {
     R.TOOL_NOT_EXECUTABLE: "The tool's command cannot be executed.",
     R.TARGET_PROCESS_NOT_FOUND: "The supervisor did not find the target's main process.",
     R.BAD_ENVIRONMENT: "The supervisor could not read its settings.",
+    R.TICKET_CLAIMED: "Somebody else had claimed the tool's ticket; the tool was not started.",
+    R.COLLECTOR_REFUSED: "The collector refused the tool's ticket; the tool was not started.",
+    R.COLLECTOR_UNREACHABLE: "The collector did not answer in time; the tool was not started.",
+    R.LEASE_LOST: "The tool was ended because the collector did not answer for the lease time.",
+    R.UPLOAD_FAILED: "A file of the tool did not get to where it is kept.",
+    R.RUN_DELETED: "The run was deleted while its tool was running; the tool was ended.",
     R.VALID: "The PowerToolConfig is valid and ready for use.",
     R.WRONG_NAMESPACE: "PowerToolConfigs count only in the system namespace.",
     R.UNKNOWN_CAPABILITY: "The capability is none of the kernel's 41, in canonical spelling.",

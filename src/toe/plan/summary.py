@@ -73,6 +73,14 @@ REASONS: dict[str, Reason] = {
     "ToolNotExecutable": Reason.TOOL_NOT_EXECUTABLE,
     "TargetNotFound": Reason.TARGET_PROCESS_NOT_FOUND,
     "BadEnvironment": Reason.BAD_ENVIRONMENT,
+    "TicketClaimed": Reason.TICKET_CLAIMED,
+    "CollectorRefused": Reason.COLLECTOR_REFUSED,
+    "CollectorUnreachable": Reason.COLLECTOR_UNREACHABLE,
+    "LeaseLost": Reason.LEASE_LOST,
+    "UploadFailed": Reason.UPLOAD_FAILED,
+    "Canceled": Reason.CANCELED,
+    "RunDeleted": Reason.RUN_DELETED,
+    "ToolSuspended": Reason.TOOL_SUSPENDED,
 }
 """The supervisor's word for a failure, and ours."""
 
