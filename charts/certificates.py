@@ -2,7 +2,7 @@
 
 :func:`make` makes an authority and a leaf, and throws the authority's key away: nobody can sign with it again, and a
 new pair is made by installing again. :func:`make_authority` keeps the key, in a Secret that only the webhook's pods
-mount: they sign leaves of 30 days for themselves and renew them (:mod:`toe.webhook.authority`).
+mount: they sign leaves of 30 days for themselves and renew them (:mod:`toe.kube.authority`).
 """
 
 from datetime import datetime, timedelta

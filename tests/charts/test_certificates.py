@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography import x509
 
 from charts.certificates import AUTHORITY_LIFE, LIFE, make, make_authority
-from toe.webhook.authority import Authority
+from toe.kube.authority import Authority
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 NAMES = ("webhook.toe-system.svc", "webhook.toe-system")

@@ -21,8 +21,8 @@ from tests.builders import NOW, SETTINGS, a_config, a_request
 from tests.properties.words import a_random_value
 from tests.webhook.reviews import a_config_review, a_run_review, as_bytes
 from toe.api.powertool import PowerTool
+from toe.kube import serving as module
 from toe.policy.request import Request
-from toe.webhook import server as module
 from toe.webhook.server import Server
 
 

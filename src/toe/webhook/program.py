@@ -21,8 +21,8 @@ from toe.errors import SettingsError
 from toe.kube.access import Access, from_kubeconfig, in_cluster
 from toe.kube.client import Client
 from toe.kube.log import LOG_LEVELS, configure_log
+from toe.kube.serving import Certificate, chosen_certificate, serving_flags
 from toe.webhook.catalog import CatalogKeeper
-from toe.webhook.certificates import Certificate, MountedFiles, Source
 from toe.webhook.observe import Observer
 from toe.webhook.server import Server
 
@@ -38,7 +38,7 @@ def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], date
     configure_log(options.log_level)
     try:
         access = _access(options, around)
-        certificate = _certificate(options, clock)
+        certificate = chosen_certificate(options, service_names(options.system_namespace), clock)
         collector = checked_endpoint(options.collector) if options.collector else ""
     except SettingsError as error:
         print(f"toe webhook: {error}", file=sys.stderr)
@@ -106,40 +106,12 @@ async def _settle(observer: Observer) -> None:
     _log.info("caches synced")
 
 
-def _certificate(options: argparse.Namespace, clock: Callable[[], datetime]) -> Certificate:
-    """Returns what to serve: the mounted certificate, else one that an authority of our own signs."""
-    names = tuple(options.serving_name or service_names(options.system_namespace))
-    if options.tls_cert and options.tls_key and not options.ca_key:
-        source: Source = MountedFiles(options.tls_cert, options.tls_key)
-        return Certificate(source, trust=options.ca_cert, name=names[0] if options.serving_name else None)
-    if options.ca_cert and options.ca_key and not (options.tls_cert or options.tls_key):
-        from toe.webhook.authority import Authority  # its library takes a third of our memory: only where it is used
-
-        return Certificate(
-            Authority(options.ca_cert, options.ca_key, names, clock), trust=options.ca_cert, name=names[0]
-        )
-    raise SettingsError("either --tls-cert and --tls-key are wanted, or --ca-cert and --ca-key")
-
-
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="toe webhook",
         description="Answers admission reviews of PowerTools and PowerToolConfigs, and keeps the catalog.",
     )
-    parser.add_argument("--tls-cert", type=Path, help="certificate to serve, loaded again when it changes")
-    parser.add_argument("--tls-key", type=Path, help="its key")
-    parser.add_argument(
-        "--ca-cert",
-        type=Path,
-        help="what the API server trusts; with --ca-key, the authority that signs our own leaves",
-    )
-    parser.add_argument("--ca-key", type=Path, help="the authority's key, instead of --tls-cert and --tls-key")
-    parser.add_argument(
-        "--serving-name",
-        action="append",
-        metavar="NAME",
-        help="DNS name or address that the API server calls, may be repeated; default: the Service's",
-    )
+    serving_flags(parser)
     parser.add_argument("--port", type=int, default=8443)
     parser.add_argument("--kubeconfig", type=Path, help="default: the pod's service account, else $KUBECONFIG")
     parser.add_argument("--context", help="context of the kubeconfig")

@@ -4,7 +4,6 @@ A refusal is an answer; only what is no review gets a 4xx. There is no 5xx: an e
 """
 
 import asyncio
-import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,10 +11,10 @@ from datetime import datetime
 
 import structlog
 from aiohttp import web
-from aiohttp.typedefs import Middleware
 
 from toe.api.settings import Settings
 from toe.errors import DecodeError
+from toe.kube.serving import Listener
 from toe.webhook.counters import Counters
 from toe.webhook.judge import judge_run, judge_written_config, read_run, stamp
 from toe.webhook.observe import Observer
@@ -27,10 +26,6 @@ DEFAULT_TIMEOUT = 10.0
 LONGEST_TIMEOUT = 30.0
 ASKING = 0.8
 """Of the time that is left: how long questions about rights may take."""
-HEADER_SECONDS = 5.0
-"""For the handshake, and again from there to the end of the first request's headers."""
-IDLE_SECONDS = 120.0
-"""More than the API server keeps an idle connection (90 s), so that it is never us who closes under a request."""
 
 Judge = Callable[[Review, float], Awaitable[Answer]]
 _log = structlog.get_logger(__name__)
@@ -54,11 +49,10 @@ class Server:
         self._missing = missing
         self._gauges = gauges
         self._counters = Counters()
-        self._silent: dict[object, asyncio.TimerHandle] = {}
 
     def application(self) -> web.Application:
         """Returns the application to serve."""
-        application = web.Application(client_max_size=MAX_BYTES + 1, middlewares=[self._hear()])
+        application = web.Application(client_max_size=MAX_BYTES + 1)
         application.add_routes(
             [
                 web.post("/validate-powertool", self._answering(self._validate_run)),
@@ -73,56 +67,9 @@ class Server:
 
     @asynccontextmanager
     async def listening(self, port: int, context: ssl.SSLContext | None) -> AsyncIterator[int]:
-        """Listens on all addresses inside of the block, and yields the port; answers in flight are finished at its end.
-
-        A connection that says nothing is closed: the handshake and the first headers have 5 s each.
-        """
-        runner = web.AppRunner(
-            self.application(),
-            access_log=None,
-            handle_signals=False,
-            keepalive_timeout=IDLE_SECONDS,
-            lingering_time=1.0,
-            auto_decompress=False,  # the API server never compresses; what does not unpack would end without an answer
-            shutdown_timeout=5.0,
-        )
-        await runner.setup()
-        loop = asyncio.get_running_loop()
-        make = runner.server
-        assert make is not None
-
-        def connection() -> web.RequestHandler:
-            protocol = make()
-            self._silent[protocol] = loop.call_later(2 * HEADER_SECONDS, self._close_silent, protocol)
-            return protocol
-
-        listener = await loop.create_server(
-            connection,
-            port=port,
-            ssl=context,
-            backlog=512,
-            ssl_handshake_timeout=HEADER_SECONDS if context else None,
-        )
-        try:
-            yield next(s.getsockname()[1] for s in listener.sockets if s.family == socket.AF_INET)
-        finally:
-            listener.close()
-            await runner.cleanup()
-
-    def _close_silent(self, protocol: web.RequestHandler) -> None:
-        if self._silent.pop(protocol, None) is not None:
-            protocol.force_close()
-
-    def _hear(self) -> Middleware:
-        @web.middleware
-        async def hear(
-            request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-        ) -> web.StreamResponse:
-            if timer := self._silent.pop(request.protocol, None):
-                timer.cancel()
-            return await handler(request)
-
-        return hear
+        """Listens on all addresses inside of the block, and yields the port; answers in flight end before it."""
+        async with Listener(self.application()).listening(port, context) as listening:
+            yield listening
 
     def _answering(self, judge: Judge) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def answer(request: web.Request) -> web.Response:

@@ -11,8 +11,8 @@ from cryptography import x509
 
 from tests.webhook.pki import START, an_authority
 from toe.errors import SettingsError
-from toe.webhook.authority import LIFE, SKEW, Authority
-from toe.webhook.certificates import Certificate, Pem
+from toe.kube.authority import LIFE, SKEW, Authority
+from toe.kube.serving import Certificate, Pem
 
 NAMES = ("webhook.toe-system.svc", "webhook.toe-system", "192.0.2.7")
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from toe.webhook.certificates import Pem, stamp_of
+from toe.kube.serving import Pem, stamp_of
 
 LIFE = timedelta(days=30)
 """Of a leaf."""

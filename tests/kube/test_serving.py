@@ -1,5 +1,6 @@
-"""The certificate that the API server sees follows its source."""
+"""The certificate follows its source, and who says nothing is let go (which tests/webhook/test_server.py shows)."""
 
+import argparse
 import asyncio
 import ssl
 from datetime import timedelta
@@ -8,9 +9,10 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from tests.builders import NOW
 from tests.webhook.pki import START, an_authority
 from toe.errors import SettingsError
-from toe.webhook.certificates import Certificate, MountedFiles
+from toe.kube.serving import Certificate, MountedFiles, chosen_certificate, serving_flags
 
 
 async def served(port: int) -> str:
@@ -92,3 +94,23 @@ def test_when_it_ends_is_known(tmp_path: Path) -> None:
     assert Certificate(MountedFiles(*files)).not_after == ends
     files = an_authority().issue(tmp_path, "webhook.svc", life=timedelta(days=1))
     assert Certificate(MountedFiles(*files)).not_after == 0
+
+
+def _options(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    serving_flags(parser)
+    return parser.parse_args(arguments)
+
+
+def test_flags_say_which_certificate_is_served(tmp_path: Path) -> None:
+    """Mounted files, or one that an authority signs for the Service's names; neither and both are told."""
+    authority = an_authority()
+    certificate, key = map(str, authority.issue(tmp_path, "webhook.svc"))
+    ca_cert, ca_key = map(str, authority.save(tmp_path))
+    mounted = ("--tls-cert", certificate, "--tls-key", key)
+    own = ("--ca-cert", ca_cert, "--ca-key", ca_key)
+    assert chosen_certificate(_options(*mounted), ("webhook.svc",), lambda: NOW).missing() == ""
+    chosen_certificate(_options(*own), ("webhook.svc",), lambda: NOW)
+    for flags in ((), mounted[:2], (*mounted, *own)):
+        with pytest.raises(SettingsError, match="either"):
+            chosen_certificate(_options(*flags), ("webhook.svc",), lambda: NOW)

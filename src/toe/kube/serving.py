@@ -1,18 +1,31 @@
-"""The certificate that the API server sees, made anew as it changes: no restart, no connection dropped.
+"""What every server of ours does alike: a certificate that follows its source, and no patience with the silent.
 
-Where it comes from is a :class:`Source`: two mounted files (:class:`MountedFiles`), or an authority of our own
-(:mod:`toe.webhook.authority`). Each handshake asks for the context as it is then.
+The certificate is made anew as it changes: no restart, no connection dropped. Where it comes from is a :class:`Source`:
+two mounted files (:class:`MountedFiles`), or an authority of our own (:mod:`toe.kube.authority`). Each handshake asks
+for the context as it is then.
 """
 
+import argparse
+import asyncio
 import os
+import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import structlog
+from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from toe.errors import SettingsError
+
+HEADER_SECONDS = 5.0
+"""For the handshake, and again from there to the end of the first request's headers."""
+IDLE_SECONDS = 120.0
+"""More than the API server keeps an idle connection (90 s), so that it is never us who closes under a request."""
 
 _log = structlog.get_logger(__name__)
 
@@ -69,13 +82,13 @@ class Certificate:
         self._seen = source.stamp()
         try:
             self._pem = source.load()
-            self._current = _context(self._pem)
+            self._current = server_context(self._pem)
         except (OSError, ValueError) as error:
             raise SettingsError(f"{source}: {error}") from None
 
     def context(self) -> ssl.SSLContext:
         """Returns the context to listen with; what it serves follows the source."""
-        listening = _context(self._pem)
+        listening = server_context(self._pem)
         listening.sni_callback = self._choose
         return listening
 
@@ -124,10 +137,48 @@ class Certificate:
             return
         try:
             pem = self._source.load()
-            self._current, self._pem, self._seen = _context(pem), pem, stamp
+            self._current, self._pem, self._seen = server_context(pem), pem, stamp
             _log.info("certificate loaded", source=str(self._source))
         except (OSError, ValueError) as error:  # half a renewal: the next handshake looks again
             _log.warning("certificate cannot be loaded", source=str(self._source), error=str(error))
+
+
+def serving_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that :func:`chosen_certificate` reads."""
+    parser.add_argument("--tls-cert", type=Path, help="certificate to serve, loaded again when it changes")
+    parser.add_argument("--tls-key", type=Path, help="its key")
+    parser.add_argument(
+        "--ca-cert",
+        type=Path,
+        help="what the API server trusts; with --ca-key, the authority that signs our own leaves",
+    )
+    parser.add_argument("--ca-key", type=Path, help="the authority's key, instead of --tls-cert and --tls-key")
+    parser.add_argument(
+        "--serving-name",
+        action="append",
+        metavar="NAME",
+        help="DNS name or address that is called, may be repeated; default: the Service's",
+    )
+
+
+def chosen_certificate(
+    options: argparse.Namespace, names: tuple[str, ...], clock: Callable[[], datetime]
+) -> Certificate:
+    """Returns what to serve: the mounted certificate, else one for ``names`` that an authority of our own signs.
+
+    Raises SettingsError when the flags say neither, or both.
+    """
+    names = tuple(options.serving_name or names)
+    if options.tls_cert and options.tls_key and not options.ca_key:
+        source: Source = MountedFiles(options.tls_cert, options.tls_key)
+        return Certificate(source, trust=options.ca_cert, name=names[0] if options.serving_name else None)
+    if options.ca_cert and options.ca_key and not (options.tls_cert or options.tls_key):
+        from toe.kube.authority import Authority  # its library takes a third of our memory: only where it is used
+
+        return Certificate(
+            Authority(options.ca_cert, options.ca_key, names, clock), trust=options.ca_cert, name=names[0]
+        )
+    raise SettingsError("either --tls-cert and --tls-key are wanted, or --ca-cert and --ca-key")
 
 
 def stamp_of(*files: Path) -> tuple[tuple[int, int], ...]:
@@ -138,7 +189,70 @@ def stamp_of(*files: Path) -> tuple[tuple[int, int], ...]:
         return ()
 
 
-def _context(pem: Pem) -> ssl.SSLContext:
+class Listener:
+    """Serves an application, and closes a connection that says nothing."""
+
+    def __init__(self, application: web.Application, *, idle_seconds: float = IDLE_SECONDS) -> None:
+        """``application`` is not served yet: it gets a middleware."""
+        self._application, self._idle = application, idle_seconds
+        self._silent: dict[object, asyncio.TimerHandle] = {}
+        application.middlewares.insert(0, self._hear())
+
+    @asynccontextmanager
+    async def listening(self, port: int, context: ssl.SSLContext | None) -> AsyncIterator[int]:
+        """Listens on all addresses inside of the block, and yields the port; answers in flight are finished at its end.
+
+        The handshake and the first headers have 5 s each.
+        """
+        runner = web.AppRunner(
+            self._application,
+            access_log=None,
+            handle_signals=False,
+            keepalive_timeout=self._idle,
+            lingering_time=1.0,
+            auto_decompress=False,  # nobody compresses what he asks; what does not unpack would end without an answer
+            shutdown_timeout=5.0,
+        )
+        await runner.setup()
+        loop = asyncio.get_running_loop()
+        make = runner.server
+        assert make is not None
+
+        def connection() -> web.RequestHandler:
+            protocol = make()
+            self._silent[protocol] = loop.call_later(2 * HEADER_SECONDS, self._close_silent, protocol)
+            return protocol
+
+        listener = await loop.create_server(
+            connection,
+            port=port,
+            ssl=context,
+            backlog=512,
+            ssl_handshake_timeout=HEADER_SECONDS if context else None,
+        )
+        try:
+            yield next(s.getsockname()[1] for s in listener.sockets if s.family == socket.AF_INET)
+        finally:
+            listener.close()
+            await runner.cleanup()
+
+    def _close_silent(self, protocol: web.RequestHandler) -> None:
+        if self._silent.pop(protocol, None) is not None:
+            protocol.force_close()
+
+    def _hear(self) -> Middleware:
+        @web.middleware
+        async def hear(
+            request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+        ) -> web.StreamResponse:
+            if timer := self._silent.pop(request.protocol, None):
+                timer.cancel()
+            return await handler(request)
+
+        return hear
+
+
+def server_context(pem: Pem) -> ssl.SSLContext:
     """Returns a server's context; the key passes through memory only, since the library reads nothing but files."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
