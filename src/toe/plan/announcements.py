@@ -2,7 +2,7 @@
 
 from toe.api.meta import API_VERSION, ObjectReference
 from toe.api.pod import Pod
-from toe.api.powertool import KIND, PowerTool
+from toe.api.powertool import KIND, PowerTool, Target
 from toe.api.powertoolconfig import PowerToolConfig
 from toe.api.reasons import Reason
 from toe.plan.actions import RecordEvent
@@ -24,6 +24,22 @@ def event_on(run: PowerTool, kind: str, reason: Reason, message: str) -> RecordE
         reason=reason,
         message=message,
     )
+
+
+def ticket_stolen(run: PowerTool, target: Target) -> tuple[RecordEvent, ...]:
+    """Returns what is told when somebody had claimed a tool's ticket before the tool: a security event, on both."""
+    message = (
+        f"the ticket of {target.tool_container} in {target.pod} was claimed by somebody else; the tool did not run"
+    )
+    on_pod = RecordEvent(
+        regarding=ObjectReference(
+            api_version="v1", kind="Pod", namespace=run.metadata.namespace, name=target.pod, uid=target.pod_uid
+        ),
+        type="Warning",
+        reason=Reason.TICKET_CLAIMED,
+        message=message,
+    )
+    return (event_on(run, "Warning", Reason.TICKET_CLAIMED, message), on_pod)
 
 
 def injected(run: PowerTool, config: PowerToolConfig, pod: Pod, container: ToolContainer) -> tuple[RecordEvent, ...]:

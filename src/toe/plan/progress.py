@@ -11,7 +11,7 @@ from toe.api.powertoolconfig import PowerToolConfig
 from toe.api.reasons import Reason
 from toe.api.time import parse_time
 from toe.plan.actions import Action, AddEphemeralContainer, Plan, WriteStatus
-from toe.plan.announcements import injected
+from toe.plan.announcements import injected, ticket_stolen
 from toe.plan.conditions import is_true
 from toe.plan.container import render, ticket
 from toe.plan.deadlines import limit_of, start_of
@@ -30,8 +30,15 @@ def progress(snapshot: Snapshot) -> Plan:
     """Returns the next step of a run whose targets are frozen."""
     run = snapshot.request.run
     targets, additions = _advance(snapshot, tuple(_seen(snapshot, target) for target in run.status.targets))
+    stolen = tuple(
+        event
+        for before, target in zip(run.status.targets, targets, strict=True)
+        if target.reason == Reason.TICKET_CLAIMED and before.state not in ENDED
+        for event in ticket_stolen(run, target)
+    )
     if all(target.state in ENDED for target in targets):
-        return finish(snapshot, current(run), targets)
+        last = finish(snapshot, current(run), targets)
+        return msgspec.structs.replace(last, actions=(*last.actions, *stolen))
     status = counted(current(run), targets)
     running = any(target.state == "Running" for target in targets)
     if running or is_true(status.conditions, "Running"):
@@ -39,11 +46,11 @@ def progress(snapshot: Snapshot) -> Plan:
         told = with_conditions(status, snapshot, Running=(running, Reason.RUNNING, message))
         status = msgspec.structs.replace(told, phase="Running") if running else told
     look_again = next_look(snapshot, targets)
-    if _may_wait(run.status, status, snapshot):
+    if not stolen and _may_wait(run.status, status, snapshot):
         soon = (snapshot.last_written or start_of(snapshot)) + QUIET
         return Plan(additions, look_again=min(filter(None, (look_again, soon))))
     writes = () if status == run.status else (WriteStatus(run=run, status=status),)
-    return Plan((*writes, *additions), look_again=look_again)
+    return Plan((*writes, *stolen, *additions), look_again=look_again)
 
 
 def _seen(snapshot: Snapshot, target: Target) -> Target:
