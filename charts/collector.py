@@ -11,17 +11,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from charts.certificates import Pair
 from charts.operator import READ, binding, cluster_binding, cluster_role, deployment, labels, probes, role
+from toe.api.fence.policy import COLLECTOR
 from toe.api.meta import GROUP
 from toe.api.settings import Settings
 from toe.controller.tickets import key_id
 
 Object = dict[str, Any]
 
-COLLECTOR = "toe-collector"
 CLAIM = "toe-artifacts"
 TLS_SECRET = "toe-collector-tls"  # noqa: S105 the name of one
 CA_CONFIG = "toe-collector-ca"
-TICKET_SECRET = "toe-ticket-key"  # noqa: S105 the name of one
+TICKET_SECRET = "toe-ticket-signing-key"  # noqa: S105 the name of one
 TICKET_CONFIG = "toe-ticket-keys"
 TICKET_KEY = "ticket.key"
 PORT = 8443

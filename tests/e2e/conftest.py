@@ -89,6 +89,7 @@ class Node:
     async def tool(self, name: str, **spec: Any) -> Object:
         """Writes a PowerToolConfig whose tool is the probe, unless ``spec`` says otherwise."""
         probe = {"image": PROBE, "imagePullPolicy": "Never", "command": ["/probe"], "arguments": {"any": True}}
+        probe["output"] = {"modes": ["ephemeral"]}
         return await self.rest.apply(configs(name), a_config(name, **{**probe, **spec}))
 
     async def run(

@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from charts import operator
+from charts import artifacts, collector, operator
 from tests.builders import SETTINGS
-from toe.api.fence.policy import CONTROLLER, WEBHOOK
+from toe.api.fence.policy import APISERVER, COLLECTOR, CONTROLLER, WEBHOOK
 from toe.api.meta import ObjectMeta
 from toe.policy.duties import DUTIES, Rbac, Role, RoleBinding, RoleRef, RoleRule, RoleSubject, excess
 
@@ -15,7 +15,7 @@ OURS = RoleSubject("ServiceAccount", CONTROLLER, "toe-system")
 
 
 def _installed() -> Rbac:
-    objects = operator.accounts(SETTINGS)
+    objects = [*operator.accounts(SETTINGS), *collector.account(SETTINGS), *artifacts.accounts(SETTINGS)]
     roles = [msgspec.convert(obj, Role) for obj in objects if obj["kind"] in ("Role", "ClusterRole")]
     bindings = [msgspec.convert(obj, RoleBinding) for obj in objects if obj["kind"].endswith("Binding")]
     return Rbac(tuple(roles), tuple(bindings))
@@ -34,7 +34,13 @@ def test_what_is_installed_is_no_more_than_the_duties() -> None:
 
 def test_every_duty_is_installed() -> None:
     """A duty that nobody needs would hide a right that nobody needs."""
-    rules = {CONTROLLER: operator.CONTROLLER_RULES, WEBHOOK: operator.WEBHOOK_RULES + operator.WEBHOOK_RULES_HERE}
+    trust = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch"]}  # Kubernetes' own role
+    rules = {
+        CONTROLLER: operator.CONTROLLER_RULES,
+        WEBHOOK: operator.WEBHOOK_RULES + operator.WEBHOOK_RULES_HERE,
+        COLLECTOR: collector.RULES + collector.RULES_HERE,
+        APISERVER: [*artifacts.RULES, trust],
+    }
     for account, duties in DUTIES.items():
         for duty in duties:
             assert any(

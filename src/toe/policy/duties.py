@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from toe.api.fence.policy import CONTROLLER, WEBHOOK
+from toe.api.fence.policy import APISERVER, COLLECTOR, CONTROLLER, WEBHOOK
 from toe.api.meta import GROUP, ObjectMeta, Struct
 from toe.api.powertoolcatalog import NAME as CATALOG
 from toe.api.powertoolcatalog import PLURAL as CATALOGS
@@ -103,12 +103,24 @@ DUTIES: dict[str, tuple[Duty, ...]] = {
         Duty(GROUP, CATALOGS, _READ, is_local=True),
         Duty(GROUP, CATALOGS, ("patch",), (CATALOG,), is_local=True),
     ),
+    COLLECTOR: (
+        Duty(GROUP, "powertools", _READ),
+        Duty(GROUP, "powertoolconfigs", _READ, is_local=True),
+        Duty("", "events", ("create", "patch")),
+        Duty(_REVIEWS, "subjectaccessreviews", ("create",)),
+        Duty("authentication.k8s.io", "tokenreviews", ("create",)),
+    ),
+    APISERVER: (
+        Duty(_REVIEWS, "subjectaccessreviews", ("create",)),
+        Duty("", "configmaps", _READ, ("extension-apiserver-authentication",)),
+    ),
 }
 """By account; every other account of the system namespace has none."""
 
 EVERYBODY: tuple[Duty, ...] = (
     *(Duty(_REVIEWS, f"selfsubject{kind}reviews", ("create",)) for kind in ("access", "rules")),
     Duty("authentication.k8s.io", "selfsubjectreviews", ("create",)),
+    Duty("", "configmaps", ("get",), ("toe-downloads",), is_local=True),
     *(Duty(GROUP, kind, _READ) for kind in ("powertools", "powertoolconfigs", CATALOGS)),
 )
 """What whoever is authenticated may have; toe's accounts are."""

@@ -17,6 +17,11 @@ CONTROLLER = "toe-controller"
 WEBHOOK = "toe-webhook"
 """The one account that writes the catalog; it cannot inject."""
 
+COLLECTOR = "toe-collector"
+"""The account that keeps what tools upload; it reads runs and writes nothing of ours."""
+APISERVER = "toe-apiserver"
+"""The account that hands kept files to people."""
+
 TOOLS_LABEL = "toe.run/tools"
 PRIVILEGED_LABEL = "toe.run/allow-privileged-tools"
 PREFIX = "toe fence: "
