@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from toe.policy.chains import RUN, TARGET
+from toe.policy.chains import RUN, TARGET, UPLOAD
 
 TESTS = Path(__file__).parents[1] / "policy" / "checks"
-MODULES = {check.__module__.rpartition(".")[2]: check for check in (*RUN, *TARGET)}
+MODULES = {check.__module__.rpartition(".")[2]: check for check in (*RUN, *TARGET, *UPLOAD)}
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))

@@ -5,7 +5,7 @@ from pathlib import Path
 import toe.policy.checks
 from tests.builders import a_config, a_pod, a_powertool, a_request, a_smuggled_powertool, a_target_request
 from toe.api.reasons import Reason
-from toe.policy.chains import RUN, TARGET, evaluate, evaluate_target
+from toe.policy.chains import RUN, TARGET, UPLOAD, evaluate, evaluate_target
 from toe.policy.request import Request
 from toe.policy.verdict import Allowed, Denied, Undecided
 
@@ -14,7 +14,7 @@ def test_every_check_is_in_exactly_one_chain() -> None:
     """A rule that nobody asks is no rule."""
     folder = Path(next(iter(toe.policy.checks.__path__)))
     files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
-    asked = [check.__module__.rpartition(".")[2] for check in (*RUN, *TARGET)]
+    asked = [check.__module__.rpartition(".")[2] for check in (*RUN, *TARGET, *UPLOAD)]
     assert sorted(asked) == sorted(files)
 
 

@@ -85,6 +85,12 @@ class Reason(StrEnum):
     LEASE_LOST = "LeaseLost"
     UPLOAD_FAILED = "UploadFailed"
     RUN_DELETED = "RunDeleted"
+    # Why the collector refuses an upload
+    RUN_OVER = "RunOver"
+    ADDRESS_FOREIGN = "AddressForeign"
+    TOO_LARGE = "TooLarge"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    STORE_FULL = "StoreFull"
     # What is wrong with a config, and what is worth knowing about it
     VALID = "Valid"
     WRONG_NAMESPACE = "WrongNamespace"
@@ -174,6 +180,11 @@ REASONS: dict[Reason, str] = {
     R.LEASE_LOST: "The tool was ended because the collector did not answer for the lease time.",
     R.UPLOAD_FAILED: "A file of the tool did not get to where it is kept.",
     R.RUN_DELETED: "The run was deleted while its tool was running; the tool was ended.",
+    R.RUN_OVER: "The run of an upload was deleted, has finished, or its ticket has expired.",
+    R.ADDRESS_FOREIGN: "An upload came from another address than its pod's.",
+    R.TOO_LARGE: "An upload is larger than its ticket permits.",
+    R.QUOTA_EXCEEDED: "An upload would pass the quota of its namespace, or of the collector.",
+    R.STORE_FULL: "An upload would take the room that stays free.",
     R.VALID: "The PowerToolConfig is valid and ready for use.",
     R.WRONG_NAMESPACE: "PowerToolConfigs count only in the system namespace.",
     R.UNKNOWN_CAPABILITY: "The capability is none of the kernel's 41, in canonical spelling.",

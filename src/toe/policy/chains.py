@@ -2,13 +2,14 @@
 
 ``LINT`` is what can be said of a manifest before anybody has created it. ``RUN`` is the law: the controller judges
 with it right before each injection, for whoever admission stamped as the requester. ``ADMIT`` is the same rules asked
-early, as a courtesy: the webhook lets in what may still come by itself. ``TARGET`` judges one pod of a run. The other
-doors' chains (UPLOAD, AUDIT) come with their doors.
+early, as a courtesy: the webhook lets in what may still come by itself. ``TARGET`` judges one pod of a run.
+``UPLOAD`` judges each step of an upload, before its body and again before it is kept. AUDIT comes with its door.
 """
 
 from collections.abc import Callable
 
 from toe.policy.checks import (
+    address_of_pod,
     approval_current,
     arguments_allowed,
     claim_listed,
@@ -29,24 +30,31 @@ from toe.policy.checks import (
     pod_allowed,
     pod_has_room,
     privileged_permitted,
+    quota_left,
     requester_known,
     requester_may_enter,
     requester_may_use,
+    room_left,
+    run_live,
     selector_positive,
     service_account_permitted,
     target_running,
     target_tier_permitted,
     targets_within_limit,
+    ticket_current,
     tool_known,
     tool_not_suspended,
     tool_ready,
     tool_unambiguous,
+    within_limit,
 )
 from toe.policy.request import Request, TargetRequest
+from toe.policy.upload import UploadRequest
 from toe.policy.verdict import Allowed, Denied, Undecided, Unmet, Verdict, Violation
 
 Check = Callable[[Request], tuple[Unmet | Violation, ...]]
 TargetCheck = Callable[[TargetRequest], tuple[Violation, ...]]
+UploadCheck = Callable[[UploadRequest], tuple[Violation, ...]]
 
 LINT: tuple[Check, ...] = (
     fields_permitted.check,  # nothing of a user's changes security
@@ -92,6 +100,15 @@ TARGET: tuple[TargetCheck, ...] = (
     pod_has_room.check,  # and room for one more
 )
 
+UPLOAD: tuple[UploadCheck, ...] = (
+    run_live.check,  # of a run that is there
+    ticket_current.check,  # with a ticket whose time is not over
+    address_of_pod.check,  # from where it belongs
+    within_limit.check,  # no more than it says
+    quota_left.check,  # nor than its namespace may keep
+    room_left.check,  # nor than there is room for
+)
+
 
 def evaluate(chain: tuple[Check, ...], request: Request) -> Verdict:
     """Asks every check: Denied with all violations, else Undecided with all that is missing, else Allowed."""
@@ -106,4 +123,10 @@ def evaluate(chain: tuple[Check, ...], request: Request) -> Verdict:
 def evaluate_target(request: TargetRequest) -> Allowed | Denied:
     """Asks every target check about one pod; a pod is never undecided."""
     violations = tuple(violation for check in TARGET for violation in check(request))
+    return Denied(violations) if violations else Allowed()
+
+
+def evaluate_upload(request: UploadRequest) -> Allowed | Denied:
+    """Asks every upload check about one step of an upload; the first violation is the one to tell."""
+    violations = tuple(violation for check in UPLOAD for violation in check(request))
     return Denied(violations) if violations else Allowed()
