@@ -20,6 +20,14 @@ class ProfileName(StrEnum):
     HARDENED = "hardened"
 
 
+class OutputMode(StrEnum):
+    """Is where files go."""
+
+    COLLECTOR = "collector"
+    EPHEMERAL = "ephemeral"
+    PVC = "pvc"
+
+
 class Format(StrEnum):
     """Is how results are printed."""
 
@@ -47,6 +55,18 @@ Collector = Annotated[
 CollectorCa = Annotated[
     Path | None, typer.Option("--collector-ca", metavar="FILE", help="Who signed the certificate at that address.")
 ]
+Mode = Annotated[
+    OutputMode | None,
+    typer.Option("--mode", help="Where files go. Default: to the collector, where there is one, else to the log."),
+]
+Claim = Annotated[
+    str | None, typer.Option("--claim", metavar="NAME[/DIR]", help="Put files on this claim, which the pods mount.")
+]
+Compress = Annotated[bool, typer.Option("--compress", help="Compress files before they are sent (zstd).")]
+Rolling = Annotated[
+    str | None, typer.Option("--rolling", metavar="DURATION", help="Send files while the tool runs, every so often.")
+]
+KeepDays = Annotated[int | None, typer.Option("--keep-days", metavar="DAYS", help="Keep files for so many days.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Name of the run (a PowerTool).")]
 SELECTOR_HELP = "Labels of the pods: app=shop, 'tier in (a,b)', '!canary'."
 
@@ -78,6 +98,11 @@ def run(
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Follow the run to its end; --wait=false prints its name only.")
     ] = True,
+    mode: Mode = None,
+    claim: Claim = None,
+    compress: Compress = False,
+    rolling: Rolling = None,
+    keep_days: KeepDays = None,
     pending: Annotated[
         bool, typer.Option("--pending", help="Create it even if its tool or its pods are not there yet.")
     ] = False,
@@ -97,7 +122,21 @@ def run(
     from toe.cli.request import Wish
     from toe.cli.run import run
 
-    wish = Wish(tool, selector, duration, call.arguments, container, warmup, max_cpu, name)
+    wish = Wish(
+        tool,
+        selector,
+        duration,
+        call.arguments,
+        container,
+        warmup,
+        max_cpu,
+        name,
+        mode=mode.value if mode else None,
+        claim=claim,
+        compress=compress,
+        rolling=rolling,
+        keep_days=keep_days,
+    )
     return run(call, wish, wait=wait, pending=pending, timeout=timeout, output=output.value)
 
 
