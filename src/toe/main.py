@@ -1,7 +1,7 @@
 """The composition root: reads arguments, environment and clock once, and opens one door.
 
-``toe controller`` and ``toe webhook`` are the operator; every other word is a person's and goes to :mod:`toe.cli`.
-``kubectl toe`` is the same program under the name kubectl looks for.
+``toe controller``, ``toe webhook`` and ``toe apiserver`` are the operator's; every other word is a person's and goes to
+:mod:`toe.cli`. ``kubectl toe`` is the same program under the name kubectl looks for.
 """
 
 import os
@@ -34,6 +34,10 @@ def main() -> NoReturn:
         from toe.webhook.program import run as run_webhook
 
         raise SystemExit(run_webhook(arguments[1:], surroundings(), now))
+    if arguments[:1] == ["apiserver"]:
+        from toe.collector.apiserver import run as run_apiserver
+
+        raise SystemExit(run_apiserver(arguments[1:], surroundings(), now))
     _person(arguments, surroundings())
 
 

@@ -1,0 +1,144 @@
+"""``toe apiserver``: serves ``artifacts.toe.run`` behind the API server, and to nobody else.
+
+A process of its own: an APIService that does not answer makes every deletion of a namespace in the cluster hang.
+"""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+import uvloop
+from aiohttp import web
+
+from toe.api.surroundings import Surroundings
+from toe.collector.artifacts import Artifacts
+from toe.collector.frontproxy import FrontProxy
+from toe.collector.people import AccessReviews
+from toe.errors import SettingsError
+from toe.kube.access import Access, from_kubeconfig, in_cluster
+from toe.kube.client import Client
+from toe.kube.log import LOG_LEVELS, configure_log
+from toe.kube.serving import Certificate, Listener, MountedFiles, Source
+from toe.store.directory import DirectoryStore
+from toe.store.port import Store
+
+LAST_SECONDS = 5.0
+"""How long requests are still taken after the signal to stop: endpoints take a moment to forget a pod."""
+LAST_DOWNLOADS_SECONDS = 45.0
+"""How long downloads under way may go on then."""
+
+_log = structlog.get_logger(__name__)
+
+
+def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], datetime]) -> int:
+    """Runs the API until SIGTERM or SIGINT; returns the exit status."""
+    options = _options(arguments)
+    configure_log(options.log_level)
+    try:
+        access = _access(options, around)
+        source = MountedFiles(options.tls_cert, options.tls_key)
+        certificate = Certificate(source, trust=options.ca_cert, name=options.serving_name)
+        store = DirectoryStore(options.store)
+    except SettingsError as error:
+        print(f"toe apiserver: {error}", file=sys.stderr)
+        return 2
+    return uvloop.run(_serve(access, store, source, certificate, options.port, clock))
+
+
+async def _serve(
+    access: Access,
+    store: Store,
+    source: Source,
+    certificate: Certificate,
+    port: int,
+    clock: Callable[[], datetime],
+) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with Client(access) as client:
+        front_proxy = FrontProxy(source, clock)
+        artifacts = Artifacts(store, front_proxy, AccessReviews(client), clock)
+
+        def missing() -> str:
+            if stop.is_set():
+                return "told to stop"
+            if not front_proxy.is_known:
+                return "which API server to trust is not known yet"
+            return certificate.missing()
+
+        follow = asyncio.create_task(front_proxy.follow(client))
+        told = asyncio.create_task(stop.wait())
+        async with Listener(application(artifacts, missing)).listening(port, front_proxy.context()):
+            _log.info("apiserver started", server=access.server, port=port)
+            await asyncio.wait((follow, told), return_when=asyncio.FIRST_COMPLETED)
+            failed = follow.done()
+            if not failed:
+                await asyncio.sleep(LAST_SECONDS)
+                await _until_sent(artifacts)
+        for task in (follow, told):
+            task.cancel()
+        await asyncio.gather(follow, told, return_exceptions=True)
+        if failed:
+            _log.error("apiserver failed", error=repr(follow.exception()))
+            return 1
+        _log.info("apiserver stopped")
+        return 0
+
+
+def application(artifacts: Artifacts, missing: Callable[[], str]) -> web.Application:
+    """Returns the application to serve; ``missing`` says why it is not ready, and nothing when it is."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        why = missing()
+        return web.Response(status=503, text=f"{why}\n") if why else web.Response(text="ok\n")
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(text=artifacts.metrics())
+
+    made = web.Application(client_max_size=1024)
+    made.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    artifacts.add_to(made)
+    return made
+
+
+async def _until_sent(artifacts: Artifacts) -> None:
+    """Waits for the downloads under way, but not for ever."""
+    try:
+        async with asyncio.timeout(LAST_DOWNLOADS_SECONDS):
+            await artifacts.until_idle()
+    except TimeoutError:
+        _log.warning("downloads are cut: told to stop")
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="toe apiserver", description="Serves kept files to people, behind the API server (artifacts.toe.run)."
+    )
+    parser.add_argument("--store", type=Path, required=True, metavar="DIR", help="where the collector keeps files")
+    parser.add_argument("--tls-cert", type=Path, required=True, help="certificate to serve, loaded again on change")
+    parser.add_argument("--tls-key", type=Path, required=True, help="its key")
+    parser.add_argument("--ca-cert", type=Path, help="what the APIService trusts: readiness checks the certificate")
+    parser.add_argument("--serving-name", metavar="NAME", help="DNS name that the API server calls, for the same")
+    parser.add_argument("--port", type=int, default=8443)
+    parser.add_argument("--kubeconfig", type=Path, help="default: the pod's service account, else $KUBECONFIG")
+    parser.add_argument("--context", help="context of the kubeconfig")
+    parser.add_argument("--log-level", default="info", choices=LOG_LEVELS)
+    return parser.parse_args(arguments)
+
+
+def _access(options: argparse.Namespace, around: Surroundings) -> Access:
+    host = around.environment.get("KUBERNETES_SERVICE_HOST", "")
+    if host and options.kubeconfig is None:
+        return in_cluster(host=host, port=around.environment.get("KUBERNETES_SERVICE_PORT", "443"))
+    paths = [options.kubeconfig] if options.kubeconfig else [Path(path) for path in around.kubeconfig]
+    return from_kubeconfig(paths, context=options.context, environment=around.environment)
