@@ -29,7 +29,8 @@ from tools import images
 
 TOP = Path(__file__).resolve().parents[2]
 OUT = TOP / "demo-out"
-TOOLS = ("py-spy", "strace", "tcpdump")
+TOOLS: dict[str, list[str] | None] = {"py-spy": None, "strace": ["shop"], "tcpdump": None}
+"""The namespaces that each tool is allowed in; None: all that are not protected."""
 PODS_ARE_FULL = 8
 """Tool containers after which the shop gets new pods: they can never be removed, and a pod takes 16."""
 
@@ -51,6 +52,7 @@ def main() -> int:
         "\nThe cluster and toe are still up. Play with them:\n"
         f"  export KUBECONFIG={cluster.kubeconfig} PATH=$PWD/.venv/bin:$PATH\n"
         "  kubectl toe tools -n shop\n"
+        "  kubectl toe doctor\n"
         "make cluster-down removes everything.\n"
     )
     print("demo: ok")
@@ -68,7 +70,7 @@ def prepare(cluster: Cluster) -> None:
     with step("toe: its kinds, its webhook, its fence, its controller, its tools"):
         install(cluster, operator)
         for tool in TOOLS:
-            cluster.kubectl("apply", "-f", str(TOP / "tools" / tool / "powertoolconfig.yaml"))
+            apply(cluster, *tool_configs(tool))
         cluster.kubectl("wait", "--for=condition=Ready", "ptc", "--all", "-n", "toe-system", "--timeout=30s")
     with step("a web shop under load, in two namespaces"):
         cluster.kubectl("apply", "-f", str(Path(__file__).parent / "shop.yaml"))
@@ -182,6 +184,15 @@ def fullest(cluster: Cluster, namespace: str) -> int:
     template = "{range .items[*]}{.spec.ephemeralContainers[*].name}{'\\n'}{end}"
     names = cluster.kubectl("get", "pods", "-n", namespace, "-o", f"jsonpath={template}")
     return max((len(line.split()) for line in names.splitlines()), default=0)
+
+
+def tool_configs(name: str) -> list[dict[str, Any]]:
+    """Returns what the catalogue has for a tool, limited to its namespaces."""
+    configs = list(yaml.safe_load_all((TOP / "tools" / name / "powertoolconfig.yaml").read_text()))
+    if (places := TOOLS[name]) is not None:
+        for config in configs:
+            config["spec"]["allowedNamespaces"] = places
+    return configs
 
 
 class step:  # noqa: N801 reads as a statement: with step("..."):

@@ -145,12 +145,15 @@ class FakeCluster:
     def _object(self, method: str, path: str, body: Object) -> tuple[int, Any]:
         parts = path.split("/")
         resource = parts[-1] if parts[-1] in COLLECTIONS else parts[-2]
-        verb = {"POST": "create", "PATCH": "patch"}.get(method, "list" if parts[-1] == resource else "get")
+        verb = {"POST": "create", "PATCH": "patch", "DELETE": "delete"}.get(
+            method, "list" if parts[-1] == resource else "get"
+        )
         if (verb, resource) in self.forbidden:
             return 403, _forbidden(verb, resource, parts)
         if method == "POST":
             meta = body["metadata"]
-            name = meta.get("name") or f"{meta['generateName']}k7m2x"
+            drawn = (f"{meta.get('generateName')}k7m2x{more}" for more in ("", "y", "z"))
+            name = meta.get("name") or next(name for name in drawn if f"{path}/{name}" not in self.objects)
             if f"{path}/{name}" in self.objects:
                 return 409, _status(409, "AlreadyExists", f'{resource} "{name}" already exists')
             obj = self.put(f"{path}/{name}", body)
@@ -161,8 +164,11 @@ class FakeCluster:
                 o for p, o in self.objects.items() if p.startswith(f"{path}/") and p.count("/") == path.count("/") + 1
             ]
             return 200, {"items": found, "metadata": {"resourceVersion": str(self._version)}}
+        path = path.removesuffix("/status") if resource == "pods" or parts[-3] == "pods" else path
         if path not in self.objects:
             return self._missing(resource, parts[-1])
+        if method == "DELETE":
+            return 200, self.objects.pop(path)
         if method == "PATCH":
             obj = self.put(path, merged(self.objects[path], body))
             self.on_change(path, obj)
@@ -220,7 +226,7 @@ def _handler(cluster: FakeCluster) -> type[BaseHTTPRequestHandler]:
             else:
                 self._answer(*cluster.handle(self.command, url.path, params, body))
 
-        do_GET = do_POST = do_PATCH = _serve
+        do_GET = do_POST = do_PATCH = do_DELETE = _serve
 
         def _answer(self, code: int, body: Any) -> None:
             content = body if isinstance(body, bytes) else json.dumps(body).encode()

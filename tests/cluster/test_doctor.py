@@ -59,10 +59,10 @@ class Patient:
     def __init__(self, fenced: Fenced) -> None:
         self.fenced, self.server = fenced, fenced.server
 
-    def examined(self) -> tuple[int, dict[str, str], dict[str, str]]:
+    def examined(self, *more: str) -> tuple[int, dict[str, str], dict[str, str]]:
         """Runs the doctor: exit status, outcome by line, and answer by line."""
         around = surroundings().environment | {"KUBECONFIG": str(self.fenced.cluster.kubeconfig)}
-        words = ("doctor", "--profile", "standard", "-o", "json")
+        words = ("doctor", "--profile", "standard", "-o", "json", *more)
         code = "from toe.main import kubectl_plugin; kubectl_plugin()"
         ran = subprocess.run([sys.executable, "-c", code, *words], env=around, capture_output=True, text=True)
         assert ran.stdout, ran.stderr
@@ -422,7 +422,7 @@ def test_a_node_with_yama_is_found(patient: Patient) -> None:
 
 
 def test_what_is_not_there_to_attack_is_not_tried(patient: Patient) -> None:
-    """And never passed: exit status 3."""
+    """And never passed: exit status 3. Pods that never run can be made for it, and are removed."""
     pod = _pod("fence-open", "node", hostPID=True)
     patient.server.send("DELETE", f"{path_of(pod)}?gracePeriodSeconds=0")
     try:
@@ -430,5 +430,10 @@ def test_what_is_not_there_to_attack_is_not_tried(patient: Patient) -> None:
         assert status == 3
         assert {name for name, outcome in outcomes.items() if outcome != "PASS"} == {"host PID"}
         assert answers["host PID"] == "no running pod that a tool may join has hostPID"
+        status, outcomes, answers = patient.examined("--make-pods-in", "fence-open")
+        assert {name: answers[name] for name, outcome in outcomes.items() if outcome != "PASS"} == {}
+        assert status == 0
+        left = patient.server.send("GET", "/api/v1/pods?labelSelector=toe.run/doctor").body["items"]
+        assert left == []
     finally:
         patient.running(pod)

@@ -11,7 +11,7 @@ import yaml
 
 from devcluster import Cluster, DevClusterError
 from devcluster.__main__ import cluster_here
-from examples.shop.demo import TOP, apply, install
+from examples.shop.demo import TOP, apply, install, tool_configs
 from tests.conftest import _unused
 from toe.errors import ForbiddenError
 from toe.kube.access import Impersonation, from_kubeconfig
@@ -38,9 +38,14 @@ def installed() -> Iterator[Cluster]:
                 cluster.load(images.build(image))
             _, operator = cluster.load(images.build("operator"))
             install(cluster, operator)
-            cluster.kubectl("apply", "-f", str(TOP / "tools/strace/powertoolconfig.yaml"))
+            apply(cluster, *tool_configs("strace"), *tool_configs("py-spy"))
             cluster.kubectl("apply", "-f", str(TOP / "examples/shop/shop.yaml"))
-            cluster.kubectl("rollout", "status", "deployment/shop", "-n", "shop", "--timeout=90s", seconds=100)
+            for what, place in (
+                ("deployment/shop", "shop"),
+                ("deployment/shop", "shop-open"),
+                ("ds/agent", "node-watch"),
+            ):
+                cluster.kubectl("rollout", "status", what, "-n", place, "--timeout=90s", seconds=100)
             yield cluster
 
 

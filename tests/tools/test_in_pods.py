@@ -75,7 +75,7 @@ def shop(node_cluster: Cluster) -> Iterator[Cluster]:
         node_cluster.kubectl("wait", "-n", namespace, "--for=condition=Available", "deployment/shop", "--timeout=60s")
     node_cluster.kubectl("wait", "-n", "shop-open", "--for=condition=Ready", "pod", "--all", "--timeout=60s")
     yield node_cluster
-    node_cluster.kubectl("delete", "namespace", "shop", "shop-open", "--wait=false")
+    node_cluster.kubectl("delete", "namespace", "shop", "shop-open", "node-watch", "--wait=false")
 
 
 def a_pod(cluster: Cluster, namespace: str) -> str:

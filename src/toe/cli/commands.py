@@ -313,11 +313,25 @@ def explain(
 
 
 @command()
-def doctor(call: Call, profile: Profile = None, output: Output = Format.TABLE) -> int:
+def doctor(
+    call: Call,
+    profile: Profile = None,
+    place: Annotated[
+        str | None,
+        typer.Option(
+            "--make-pods-in",
+            metavar="NAMESPACE",
+            help="Attack two pods that are made here, never run and are removed. Default: what runs already.",
+        ),
+    ] = None,
+    output: Output = Format.TABLE,
+) -> int:
     """Attack the installed system with dry runs, and print which layer refused what. For administrators.
+
+    Nothing is changed; some attacks need a pod of a kind that not every cluster runs: --make-pods-in.
 
     Exit status: 0 every line passed, 1 some failed, 2 you may not act as others, 3 something could not be tried.
     """
     from toe.cli.doctor import doctor
 
-    return doctor(call, profile.value if profile else None, output.value)
+    return doctor(call, profile.value if profile else None, output.value, place)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 import msgspec
 import yaml
@@ -17,6 +18,7 @@ from toe.cli.call import Call
 from toe.cli.cluster import Cluster, reach
 from toe.cli.installed import installed_settings
 from toe.cli.sentences import ComplaintError
+from toe.cli.stand_ins import stand_ins
 from toe.kube.access import Impersonation
 from toe.kube.calls import DEADLINE
 from toe.plan.catalog import compile_catalog
@@ -36,6 +38,7 @@ from toe.policy.inspections import (
     short,
 )
 from toe.report.sheet import Line, judged, lines, missing_for, plain, status, summary, untried
+from toe.report.text import count
 
 MASTERS = "system:masters"
 """The group that RBAC lets do everything, so that only the layers behind RBAC are left to refuse."""
@@ -44,23 +47,27 @@ MAKERS_OF_PODS = ("replicaset", "statefulset", "daemon-set", "job")
 _RUNBOOK = "docs/howto/lift-the-fence.md"
 
 
-def doctor(call: Call, profile: Profile | None, output: str) -> int:
+def doctor(call: Call, profile: Profile | None, output: str, place: str | None = None) -> int:
     """Prints the sheet. Exit status 0 when all passed, 1 when something failed, 3 when something was not tried.
 
+    In the namespace ``place`` pods are made that stand in for those that do not run; without it nothing is made.
     ComplaintError when the person may not act as others.
     """
-    return reach(call, lambda cluster: _doctor(cluster, profile, output))
+    return reach(call, lambda cluster: _doctor(cluster, profile, output, place))
 
 
-async def _doctor(cluster: Cluster, profile: Profile | None, output: str) -> int:
+async def _doctor(cluster: Cluster, profile: Profile | None, output: str, place: str | None) -> int:
     await _expect_administrator(cluster)
     cluster.settings = await installed_settings(cluster, profile)
-    async with Actor(cluster.client.access, DEADLINE) as actor:
+    async with AsyncExitStack() as stack:
+        actor = await stack.enter_async_context(Actor(cluster.client.access, DEADLINE))
+        made = await stack.enter_async_context(stand_ins(cluster, place)) if place else 0
         sheet = await _sheet(cluster, actor)
     screen = cluster.call.screen
     if output == "table":
         screen.lines(lines(sheet, screen.width))
-        screen.say(f"{summary(sheet)}. Nothing was changed.")
+        changed = f"{count(made, 'pod')} that never ran made in {place} and removed" if made else "Nothing was changed"
+        screen.say(f"{summary(sheet)}. {changed}.")
     else:
         told = {"lines": plain(sheet), "summary": summary(sheet)}
         screen.document(json.dumps(told, indent=2) if output == "json" else yaml.safe_dump(told, sort_keys=False))
@@ -111,6 +118,7 @@ async def _inspected(cluster: Cluster, rbac: Rbac, walls: Fence) -> tuple[tuple[
     fenced = await patient.catalog(cluster)
     hooks = inspect_webhook(await patient.hooks(cluster))
     nodes = await patient.nodes(cluster)
+    compiled = compile_catalog(configs, settings.collector)
     lost = () if fenced else (CATALOG_OBJECT,)
     broken = frozenset((*walls.broken, *lost, *((NEEDS_WEBHOOK,) if hooks else ())))
     yama = _found("nodes with Yama", "which nodes forbid tracing", inspect_nodes(nodes), _YAMA)
@@ -118,9 +126,7 @@ async def _inspected(cluster: Cluster, rbac: Rbac, walls: Fence) -> tuple[tuple[
         yama = Line("nodes with Yama", "not tried", "which nodes forbid tracing", answer="there are no nodes")
     found_lines = (
         _found("binding without policy", "bindings whose policy is not there", walls.dangling, _DANGLING),
-        _found(
-            "lost catalog", "the catalog as the configs say", inspect_catalog(fenced, compile_catalog(configs)), _LOST
-        ),
+        _found("lost catalog", "the catalog as the configs say", inspect_catalog(fenced, compiled), _LOST),
         _found("webhook", "who is asked before toe's kinds are written", hooks, _HOOK),
         _found("accounts of toe", "rights that they should not have", excess(rbac, settings), _EXCESS),
         _found("admin, edit, wildcards", "roles that reach toe's kinds", inspect_roles(rbac), _ROLES),

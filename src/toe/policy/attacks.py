@@ -11,6 +11,8 @@ from toe.api.meta import Struct
 from toe.policy.arguments import MARKER
 from toe.policy.attempts import (
     NAME,
+    NO_HOST_PID,
+    NOT_FOREIGN,
     Make,
     at,
     changed,
@@ -72,9 +74,6 @@ def _injected(name: str, tried: str, make: Make, *also: str) -> Attack:
     return Attack(name, tried, "operator", ("catalog", *also), make, _INJECTION)
 
 
-_NO_HOST_PID = "no running pod that a tool may join has hostPID"
-_NOT_FOREIGN = "no pod runs where a tool of the catalog is not allowed"
-
 ATTACKS: tuple[Attack, ...] = (
     Attack("own tool", "the container as the tool's config says", "operator", (), own, ("catalog", *_INJECTION)),
     _injected("foreign image", "another image", changed(foreign_image)),
@@ -82,7 +81,7 @@ ATTACKS: tuple[Attack, ...] = (
     _injected("foreign argument", "an argument nobody permits", changed(lambda _: {"args": [MARKER]})),
     _injected("extra capability", "one capability more", changed(more_capable)),
     _injected("privileged", "the tool, but privileged", privileged, "Pod Security"),
-    _injected("host PID", "a pod that has hostPID", at("host_pid", _NO_HOST_PID), "Pod Security"),
+    _injected("host PID", "a pod that has hostPID", at("host_pid", NO_HOST_PID), "Pod Security"),
     _injected(
         "envFrom a Secret", "a Secret as variables", changed(lambda _: {"envFrom": [{"secretRef": {"name": NAME}}]})
     ),
@@ -91,7 +90,7 @@ ATTACKS: tuple[Attack, ...] = (
     _injected("too many containers", "one tool more than a pod may have", too_many),
     _injected("foreign name", "a container of no tool", changed(lambda _: {"name": NAME})),
     Attack("a tool's name", "a container named as a tool's", "user with every role", ("names",), copied, _INJECTION),
-    _injected("foreign namespace", "where the tool is not allowed", at("foreign", _NOT_FOREIGN)),
+    _injected("foreign namespace", "where the tool is not allowed", at("foreign", NOT_FOREIGN)),
     Attack("uncovered namespace", "a pod where no tool may be", "operator", ("uncovered",), uncovered),
     Attack(
         "webhook injects",

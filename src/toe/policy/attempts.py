@@ -66,6 +66,17 @@ Make = Callable[[Scene], Sent | str]
 """Returns the request of an attack, or why it cannot be tried."""
 
 NO_AIM = "no running pod that a tool of the catalog may join was found"
+NO_VOLUME = "no running pod that a tool may join has a volume"
+NO_HOST_PID = "no running pod that a tool may join has hostPID"
+NOT_FOREIGN = "no pod runs where a tool of the catalog is not allowed"
+MAKE_PODS = "--make-pods-in NAMESPACE makes two pods there that never run, and removes them"
+WAYS = {
+    NO_AIM: MAKE_PODS,
+    NO_VOLUME: MAKE_PODS,
+    NO_HOST_PID: f"{MAKE_PODS}; hostPID needs a namespace that Pod Security leaves alone",
+    NOT_FOREIGN: f"limit a tool to some namespaces (allowedNamespaces) and name another one: {MAKE_PODS}",
+}
+"""How to have tried what could not be."""
 
 
 def patch(aim: Aim, *containers: Mapping[str, Any]) -> Sent:
@@ -123,7 +134,7 @@ def mounting(scene: Scene) -> Sent | str:
     if scene.aim is None:
         return NO_AIM
     if not scene.aim.volumes:
-        return "no running pod that a tool may join has a volume"
+        return NO_VOLUME
     mount = {"name": scene.aim.volumes[0], "mountPath": "/toe-doctor"}
     return patch(scene.aim, scene.aim.container | {"volumeMounts": [mount]})
 

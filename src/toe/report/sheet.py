@@ -6,6 +6,7 @@ from typing import Any, Literal
 from toe.api.fence.policy import NAME_PREFIX
 from toe.api.meta import Struct
 from toe.policy.attacks import Attack
+from toe.policy.attempts import WAYS
 from toe.policy.layer import Answered
 from toe.report.text import columns, count
 
@@ -13,7 +14,7 @@ Outcome = Literal["PASS", "FAIL", "not tried"]
 
 
 class Line(Struct, frozen=True):
-    """Is one line: what was tried as whom, what became of it, and the way out where it failed."""
+    """Is one line: what was tried as whom, what became of it, and the way out where it did not pass."""
 
     name: str
     outcome: Outcome
@@ -22,11 +23,12 @@ class Line(Struct, frozen=True):
     answer: str = ""
     """The policy or layer that answered, or what was found."""
     way_out: str = ""
+    """What to do where it failed, or how to have it tried."""
 
 
 def untried(attack: Attack, why: str) -> Line:
-    """Returns the line of an attack that could not be tried."""
-    return Line(attack.name, "not tried", attack.tried, attack.who, why)
+    """Returns the line of an attack that could not be tried, with what would help."""
+    return Line(attack.name, "not tried", attack.tried, attack.who, why, WAYS.get(why, ""))
 
 
 def missing_for(attack: Attack, broken: Collection[str]) -> str:
@@ -90,7 +92,7 @@ def _way_out(answered: Answered) -> str:
 
 
 def lines(sheet: Iterable[Line], width: int | None = None) -> list[str]:
-    """Returns the sheet as people read it: one line each, and below what failed its way out."""
+    """Returns the sheet as people read it: one line each, and below what did not pass its way out."""
     found = list(sheet)
     rows = [(line.outcome, line.name, line.tried, line.who or "-", line.answer) for line in found]
     header = ("", "ATTACK", "TRIED", "AS", "ANSWER")
@@ -98,7 +100,7 @@ def lines(sheet: Iterable[Line], width: int | None = None) -> list[str]:
     printed = columns(header, [], width, least=least)
     for line, row in zip(found, rows, strict=True):
         printed += columns(row, [], width, least=least)
-        if line.outcome == "FAIL" and line.way_out:
+        if line.outcome != "PASS" and line.way_out:
             printed.append(f"      way out: {line.way_out}")
     return printed
 
