@@ -26,7 +26,7 @@ def _examined(cluster: Cluster, *words: str) -> tuple[int, dict[str, str], str]:
     print(f"doctor {' '.join(words)}: {time.monotonic() - began:.1f} s")
     assert ran.stdout, ran.stderr
     lines = json.loads(ran.stdout)["lines"]
-    assert len(lines) == 34
+    assert len(lines) >= 34
     return ran.returncode, {line["name"]: line["answer"] for line in lines if line["outcome"] != "PASS"}, ran.stderr
 
 

@@ -211,7 +211,8 @@ async def _exemptions(actor: Actor, settings: Settings) -> Line:
         if answered.kind != "Pod Security":
             exempt.append(user)
     if len(exempt) == len(users):
-        way_out = f"label the namespace {namespace} pod-security.kubernetes.io/enforce=restricted"
+        label = f"label the namespace {namespace} pod-security.kubernetes.io/enforce=restricted"
+        way_out = f"{label}, and take it out of the exemptions in the API server's AdmissionConfiguration"
         return Line(name, "FAIL", tried, "every one of them", f"Pod Security enforces nothing in {namespace}", way_out)
     if exempt:
         way_out = "take them out of the exemptions in the API server's AdmissionConfiguration"
