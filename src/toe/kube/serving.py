@@ -192,9 +192,15 @@ def stamp_of(*files: Path) -> tuple[tuple[int, int], ...]:
 class Listener:
     """Serves an application, and closes a connection that says nothing."""
 
-    def __init__(self, application: web.Application, *, idle_seconds: float = IDLE_SECONDS) -> None:
-        """``application`` is not served yet: it gets a middleware."""
-        self._application, self._idle = application, idle_seconds
+    def __init__(
+        self,
+        application: web.Application,
+        *,
+        idle_seconds: float = IDLE_SECONDS,
+        connect: Callable[[web.Server], web.RequestHandler] = lambda server: server(),
+    ) -> None:
+        """``application`` is not served yet: it gets a middleware; ``connect`` makes what a connection speaks to."""
+        self._application, self._idle, self._connect = application, idle_seconds, connect
         self._silent: dict[object, asyncio.TimerHandle] = {}
         application.middlewares.insert(0, self._hear())
 
@@ -215,11 +221,11 @@ class Listener:
         )
         await runner.setup()
         loop = asyncio.get_running_loop()
-        make = runner.server
-        assert make is not None
+        server = runner.server
+        assert server is not None
 
         def connection() -> web.RequestHandler:
-            protocol = make()
+            protocol = self._connect(server)
             self._silent[protocol] = loop.call_later(2 * HEADER_SECONDS, self._close_silent, protocol)
             return protocol
 
