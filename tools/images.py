@@ -87,7 +87,8 @@ def compiled(folder: Path) -> list[Path]:
     """The files of a folder that its program is made of: Go with its module, or Python."""
     if not (folder / "go.mod").exists():
         return sorted(folder.rglob("*.py"))
-    return [folder / "go.mod", *sorted(path for path in folder.glob("*.go") if not path.name.endswith("_test.go"))]
+    module = [path for path in (folder / "go.mod", folder / "go.sum") if path.exists()]
+    return [*module, *sorted(path for path in folder.glob("*.go") if not path.name.endswith("_test.go"))]
 
 
 class Workshop:
