@@ -47,6 +47,12 @@ class Fronted:
 
     def __init__(self, cluster: Cluster, rest: Rest, store: DirectoryStore, place: Path, port: int) -> None:
         self.cluster, self.rest, self.store, self.place, self.port = cluster, rest, store, place, port
+        self.process: asyncio.subprocess.Process
+
+    async def stop(self) -> None:
+        """Ends the process, and leaves the registration: nobody answers any more."""
+        os.kill(self.process.pid, signal.SIGTERM)
+        await self.process.wait()
 
     @property
     def pki(self) -> Path:
@@ -130,7 +136,7 @@ async def fronted(cluster: Cluster, place: Path) -> AsyncIterator[Fronted]:
         store = DirectoryStore(place / "store")
         found = Fronted(cluster, rest, store, place, port)
         flags = ("--tls-cert", str(certificate), "--tls-key", str(key), "--ca-cert", str(place / "ca.crt"))
-        async with serving(found, *flags, "--serving-name", service_names(Settings())[0]):
+        async with serving(found, *flags, "--serving-name", service_names(Settings())[0]) as found.process:
             await rest.apply(APISERVICE, registration((place / "ca.crt").read_text(), Settings()))
             try:
                 await rest.until(APISERVICE, lambda service: condition(service, "Available") == "True")
