@@ -1,6 +1,7 @@
 """The directory: nothing outside it, nothing half, and the same modes whatever the umask."""
 
 import asyncio
+import errno
 import os
 import stat
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from toe.errors import ExistsError, MissingError, StoreError
+from toe.store import directory
 from toe.store.directory import DirectoryStore
 
 KEY = "production/slow/2026-10-24-6f1c2a9e/checkout-7d9f4/flame.svg"
@@ -186,3 +188,18 @@ async def test_creators_and_deleters_race(store: DirectoryStore) -> None:
     await asyncio.gather(*(both(number) for number in range(8)))
 
     assert [kept async for kept in store.list("")] == []
+
+
+async def test_a_failure_leaves_no_directory(
+    store: DirectoryStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Directories that were made for a content that could not be kept are removed."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(directory, "rename_new", refuse)
+    with pytest.raises(StoreError, match="No space left"):
+        await store.create(KEY, b"x")
+
+    assert [path.name for path in below(root)] == [".partial"]

@@ -27,6 +27,8 @@ PIECE_BYTES = 1024 * 1024
 """Read and written at once."""
 THREADS = 16
 """For calls that wait for the disk."""
+LEAST_FILES = 16
+"""Below so many inodes there is no room: a content, its record and their directories need seven."""
 PARTIAL = ".partial"
 """Directory of temporary names; no key begins with a dot, but for ``.toe``."""
 
@@ -100,9 +102,9 @@ class DirectoryStore:
         await self._in_thread(self._delete, key, key_parts(key))
 
     async def free(self) -> int | None:
-        """Tells how many bytes an unprivileged process may still write; 0 when no file can be made any more."""
+        """Tells how many bytes an unprivileged process may still write; 0 when hardly a file can be made."""
         room = await self._in_thread(_told("measured"), "the volume", partial(os.fstatvfs, self._root))
-        if room.f_files and not room.f_favail:
+        if room.f_files and room.f_favail < LEAST_FILES:
             return 0
         return int(room.f_bavail * room.f_frsize)
 
@@ -197,6 +199,9 @@ class DirectoryStore:
             except FileNotFoundError:
                 if not left:
                     raise
+            except OSError:
+                self._prune(parts)
+                raise
 
     def _stat(self, key: str, parts: tuple[str, ...]) -> Kept | None:
         try:
@@ -240,12 +245,23 @@ class DirectoryStore:
                     return
                 os.unlink(parts[-1], dir_fd=chain[-1])
                 os.fsync(chain[-1])
-                for depth in reversed(range(len(parts) - 1)):
-                    os.rmdir(parts[depth], dir_fd=chain[depth])
-                    os.fsync(chain[depth])
         except OSError as error:
-            if error.errno not in (*_NOT_THERE, errno.ENOTEMPTY, errno.EEXIST):
-                raise StoreError(f"{key} cannot be deleted: {error.strerror}") from error
+            if error.errno in _NOT_THERE:
+                return
+            raise StoreError(f"{key} cannot be deleted: {error.strerror}") from error
+        self._prune(parts)
+
+    def _prune(self, parts: tuple[str, ...]) -> None:
+        """Removes the directories above a name that are empty, the lowest first."""
+        for depth in reversed(range(len(parts) - 1)):
+            try:
+                with self._chain(parts[:depth]) as chain:
+                    os.rmdir(parts[depth], dir_fd=chain[-1])
+                    os.fsync(chain[-1])
+            except FileNotFoundError:
+                continue
+            except OSError:  # It is not empty, or somebody planted something: it does no harm.
+                return
 
     def _sweep(self) -> int:
         swept = 0
