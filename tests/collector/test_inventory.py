@@ -79,6 +79,24 @@ async def test_a_page_reads_no_more_than_it_shows(store: Counting) -> None:
     assert store.reads == 33
 
 
+async def test_the_next_page_is_of_the_list_that_was_begun(store: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The directory is not read again for it, unless that is long ago, or four others were begun since."""
+    inventory = Inventory(store)
+    for number in range(4):
+        await keep(store, name=str(number))
+    first, after = await inventory.page("shop", limit=2)
+    await keep(store, name="9")
+    assert [e.artifact.file for e in (await inventory.page("shop", after=after))[0]] == ["2", "3"]
+    for run in "abcd":
+        await inventory.page("shop", LabelSelector({"toe.run/run": run}))
+    assert [e.artifact.file for e in (await inventory.page("shop", after=after))[0]] == ["2", "3", "9"]
+    assert [e.artifact.file for e in (await inventory.page("shop"))[0]] == ["0", "1", "2", "3", "9"]
+    await keep(store, name="99")
+    monkeypatch.setattr("toe.collector.inventory.PAGED_SECONDS", 0.0)
+    assert len((await inventory.page("shop", after=after))[0]) == 4
+    assert len(first) == 2
+
+
 async def test_many_are_listed_quickly(store: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second time in less than a second, on any machine; docs/reference/figures.md has what was measured."""
     monkeypatch.setattr("os.fsync", lambda file: None)

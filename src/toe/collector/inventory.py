@@ -4,7 +4,9 @@ A name is found without a directory of names: it begins with the run's, and ends
 """
 
 import asyncio
+import bisect
 import hashlib
+import time
 import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator
@@ -23,6 +25,8 @@ REMEMBERED = 50_000
 """Records in memory at most; one takes about 1.5 KiB."""
 AT_ONCE = 32
 """Records that are read at the same time: an object store takes its time for each."""
+PAGED_SECONDS, PAGED_LISTS = 60.0, 4
+"""How long, and of how many lists, the next page is of what the first one found."""
 _EVERYTHING = LabelSelector()
 _log = structlog.get_logger(__name__)
 
@@ -40,6 +44,7 @@ class Inventory:
     def __init__(self, store: Store, *, remembered: int = REMEMBERED) -> None:
         self._store, self._most = store, remembered
         self._known: OrderedDict[tuple[str, float, int], Entry | None] = OrderedDict()
+        self._lists: OrderedDict[str, tuple[float, list[Kept]]] = OrderedDict()
 
     def __len__(self) -> int:
         """Is how many records are in memory."""
@@ -79,11 +84,24 @@ class Inventory:
 
     async def _entries(self, prefix: str, after: str) -> AsyncIterator[Entry]:
         """Yields what is below a prefix; a handful of records is read at once, and no more than are asked for."""
-        records = [kept async for kept in self._store.list(prefix) if is_record(kept.key) and kept.key > after]
-        records.sort(key=lambda kept: kept.key)
-        for start in range(0, len(records), AT_ONCE):
+        records = await self._records(prefix, is_next=bool(after))
+        first = bisect.bisect_right(records, after, key=lambda kept: kept.key)
+        for start in range(first, len(records), AT_ONCE):
             for entry in await self._together(records[start : start + AT_ONCE]):
                 yield entry
+
+    async def _records(self, prefix: str, *, is_next: bool) -> list[Kept]:
+        """Lists what is there now, in the order of keys; for the next page of a list what its first one found."""
+        found = self._lists.get(prefix)
+        if is_next and found is not None and time.monotonic() - found[0] < PAGED_SECONDS:
+            return found[1]
+        records = [kept async for kept in self._store.list(prefix) if is_record(kept.key)]
+        records.sort(key=lambda kept: kept.key)
+        self._lists[prefix] = (time.monotonic(), records)
+        self._lists.move_to_end(prefix)
+        while len(self._lists) > PAGED_LISTS:
+            self._lists.popitem(last=False)
+        return records
 
     async def _together(self, records: list[Kept]) -> list[Entry]:
         known = [self._known.get(_identity(kept)) for kept in records]
