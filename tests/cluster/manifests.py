@@ -85,6 +85,46 @@ IMAGES = {
     "number": 7,
     "null": Null,
     "variable": "$(X)",
+    "tag-and-digest": "registry.example/aperf:v1@sha256:" + "0" * 64,
+    "sha512": "registry.example/aperf@sha512:" + "0" * 128,
+    "digest-short": "registry.example/aperf@sha256:" + "0" * 63,
+    "digest-long": "registry.example/aperf@sha256:" + "0" * 65,
+    "digest-upper": "registry.example/aperf@sha256:" + "A" * 64,
+    "digest-md5": "registry.example/aperf@md5:" + "0" * 32,
+    "digest-empty": "registry.example/aperf@sha256:",
+    "digest-first": "sha256:" + "0" * 64 + "/aperf",
+    "digest-twice": "a@sha256:" + "0" * 64 + "@sha256:" + "0" * 64,
+    "tag-empty": "registry.example/aperf:",
+    "tag-long": "registry.example/aperf:" + "a" * 129,
+    "tag-longest": "registry.example/aperf:" + "a" * 128,
+    "tag-dash": "registry.example/aperf:-v1",
+    "tag-twice": "registry.example/aperf:a:b",
+    "upper-repository": "registry.example/Aperf",
+    "upper-registry": "Registry.Example/aperf",
+    "port-only": "registry.example:5000",
+    "port-empty": "registry.example:/aperf",
+    "port-letters": "registry.example:port/aperf",
+    "port-in-path": "registry.example/a:5000/b",
+    "ipv6": "[2001:db8::1]:5000/aperf",
+    "http": "http://registry.example/aperf",
+    "https": "https://registry.example/aperf",
+    "user": "user:secret@registry.example/aperf",
+    "traversal": "registry.example/../aperf",
+    "dots": "..",
+    "slash-first": "/aperf",
+    "slash-last": "aperf/",
+    "slashes": "registry.example//aperf",
+    "query": "registry.example/aperf?x=1",
+    "semicolon": "aperf;reboot",
+    "blank-after": "aperf ",
+    "tab": "aperf\t",
+    "nul": "aperf\0",
+    "separators": "a._-b/c",
+    "dashes": "a---b/c__d.e",
+    "cyrillic": "ареrf",
+    "boolean": True,
+    "list": ["aperf"],
+    "mapping": {"repository": "aperf"},
 }
 
 NAMESPACES = {
@@ -108,6 +148,14 @@ NAMESPACES = {
     "most": [f"n{i}" for i in range(256)],
     "number": [1],
     "text": "production",
+    "ten-thousand": [f"n{i}" for i in range(10_000)],
+    "blank": ["production "],
+    "tab-first": ["\tproduction"],
+    "unicode": ["prodυction"],
+    "dotted": ["a.b"],
+    "slash": ["a/b"],
+    "null-inside": [Null],
+    "nested": [["a"]],
 }
 
 TOOL_NAMES = {
@@ -124,6 +172,12 @@ TOOL_NAMES = {
     "unicode": "аperf",
     "number": 1,
     "null": Null,
+    "dash-first": "-aperf",
+    "dash-last": "aperf-",
+    "dotted": "aperf.config",
+    "percent": "%2e%2e",
+    "list": ["aperf"],
+    "sixty-four": "a" * 64,
 }
 
 SELECTORS: dict[str, Any] = {
@@ -154,10 +208,21 @@ SELECTORS: dict[str, Any] = {
     "thousand": {"matchExpressions": [{"key": f"k{i}", "operator": "Exists"} for i in range(1000)]},
     "expression-text": {"matchExpressions": ["a"]},
     "expressions-mapping": {"matchExpressions": {"a": "b"}},
+    "list": [{"app": "web"}],
+    "value-list": {"matchLabels": {"app": ["web"]}},
     "unknown-field": {"matchLabel": {"app": "web"}},
 }
 
-CONTAINERS = {"plain": "app", "empty": "", "null": Null, "long": "a" * 64, "number": 1, "list": ["app"]}
+CONTAINERS = {
+    "plain": "app",
+    "empty": "",
+    "null": Null,
+    "long": "a" * 64,
+    "number": 1,
+    "list": ["app"],
+    "mapping": {"name": "app"},
+    "boolean": True,
+}
 
 DURATIONS = {
     "seconds": "30s",
@@ -218,6 +283,10 @@ ARGS: dict[str, Any] = {
     "wide-word": ["\U0001f600" * 1024],
     "most": ["a"] * 64,
     "many": ["a"] * 65,
+    "ten-thousand": ["a"] * 10_000,
+    "128-kib": ["a" * 131_073],
+    "nested": [["-c"]],
+    "float": 1.5,
     "twice": ["-c", "-c"],
 }
 
@@ -244,6 +313,44 @@ OUTPUTS: dict[str, Any] = {
     "retention-text": {"retentionDays": "7"},
     "rolling": {"rollingInterval": "1m"},
     "unknown": {"endpoint": "file:///etc"},
+    **{
+        f"endpoint-{name}": {"mode": "collector", "collector": {"endpoint": url}}
+        for name, url in {
+            "number": 1,
+            "long": "https://" + "a" * 512,
+            "list": ["https://a"],
+            "null": Null,
+        }.items()
+    },
+    "endpoint-unknown-field": {"mode": "collector", "collector": {"url": "https://a"}},
+    "endpoint-without-mode": {"collector": {"endpoint": "https://a"}},
+    "two-modes": {"mode": "collector", "pvc": {"claimName": "data"}},
+    **{
+        f"path-{name}": {"mode": "pvc", "pvc": {"claimName": "data", "path": path}}
+        for name, path in {
+            "up": "../x",
+            "up-inside": "a/../b",
+            "dot": ".",
+            "hidden": ".ssh",
+            "absolute": "/etc",
+            "blank": "a b",
+            "newline": "a\n",
+            "nul": "a\0",
+            "percent": "%2e%2e/x",
+            "backslash": "..\\x",
+            "slashes": "a//b",
+            "variable": "$(TOE_RUN)",
+            "number": 7,
+            "long": "a" * 513,
+        }.items()
+    },
+    "claim-empty": {"mode": "pvc", "pvc": {"claimName": ""}},
+    "claim-missing": {"mode": "pvc", "pvc": {"path": "x"}},
+    "claim-of-another-kind": {"mode": "pvc", "pvc": {"secretName": "data"}},
+    **{
+        f"retention-{name}": {"mode": "collector", "retentionDays": days}
+        for name, days in {"zero": 0, "huge": 2**63, "float": 0.5, "most": 3650, "above": 3651}.items()
+    },
 }
 
 NUMBERS: dict[str, Any] = {
@@ -252,6 +359,8 @@ NUMBERS: dict[str, Any] = {
     "above": 501,
     "zero": 0,
     "minus": -1,
+    "minus-int64": -(2**63),
+    "exponent": 1e18,
     "int32": 2**31,
     "int64": 2**63 - 1,
     "beyond-int64": 2**63,

@@ -2,198 +2,30 @@
 
 import json
 import os
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 import yaml
 
-from charts.operator import accounts
 from devcluster import Cluster
-from tests.builders import config_manifest, judged
-from tests.cluster.fence_tools import DIGEST
-from tests.cluster.fenced import MERGE, SETTINGS, STRATEGIC, SYSTEM, Caller, Fenced, Raw, grant, path_of, until
-from tests.cluster.hooked import certificate as _certificate
-from tests.cluster.hooked import configuration as _configuration
-from tests.cluster.hooked import free_port as _free_port
-from toe.api.codec import decode
+from tests.cluster.fenced import MERGE, SYSTEM, Caller, Raw, grant, path_of
+from tests.cluster.patient import CATALOG, CONFIGS, Patient, a_node, a_pod, installed
 from toe.api.fence.deletion import NAMESPACE_CONTROLLER
-from toe.api.powertoolconfig import PowerToolConfig
-from toe.main import surroundings
-from toe.plan.catalog import compile_catalog
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 LEVEL = "pod-security.kubernetes.io/enforce"
-CATALOG = f"/apis/codriverlabs.ai.toe.run/v1alpha1/namespaces/{SYSTEM}/powertoolcatalogs/catalog"
-
-
-def _config(name: str, **spec: Any) -> Raw:
-    metadata = {"name": name, "namespace": SYSTEM, "uid": None, "generation": None}
-    return config_manifest(metadata, name=name, image=DIGEST.format(name), **spec)
-
-
-CONFIGS = (_config("peek"), _config("local", allowedNamespaces=["fence-plain"]))
-
-
-def _pod(namespace: str, name: str, *tools: str, **spec: Any) -> Raw:
-    container = {"name": "app", "image": "shop:1"}
-    whole = {"nodeName": "node-none", "containers": [container], "automountServiceAccountToken": False}
-    metadata = {"name": name, "namespace": namespace, "labels": {"app": "web"}}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": whole | spec}
-
-
-def _node(image: str) -> Raw:
-    return {"status": {"nodeInfo": {"osImage": image}}}
-
-
-class Patient:
-    """Is a cluster with everything installed, and a doctor in front of it."""
-
-    def __init__(self, fenced: Fenced) -> None:
-        self.fenced, self.server = fenced, fenced.server
-        self._as: dict[str, str] = {}
-
-    def who(self, line: str) -> str:
-        """Returns as whom a line was tried, in the examination before."""
-        return self._as[line]
-
-    def examined(self, *more: str) -> tuple[int, dict[str, str], dict[str, str]]:
-        """Runs the doctor: exit status, outcome by line, and answer by line."""
-        around = surroundings().environment | {"KUBECONFIG": str(self.fenced.cluster.kubeconfig)}
-        words = ("doctor", "--profile", "standard", "-o", "json", *more)
-        code = "from toe.main import kubectl_plugin; kubectl_plugin()"
-        ran = subprocess.run([sys.executable, "-c", code, *words], env=around, capture_output=True, text=True)
-        assert ran.stdout, ran.stderr
-        found = json.loads(ran.stdout)["lines"]
-        outcomes = {line["name"]: line["outcome"] for line in found}
-        self._as = {line["name"]: line["as"] for line in found}
-        return ran.returncode, outcomes, {line["name"]: line["answer"] for line in found}
-
-    def planted(self, lines: list[str], plant: Callable[[], Any], mend: Callable[[], Any]) -> dict[str, str]:
-        """Plants a fault, waits until exactly these lines fail, and mends it; returns what the sheet said."""
-        plant()
-        end = time.monotonic() + 15
-        try:
-            while True:
-                status, outcomes, answers = self.examined()
-                failed = [name for name, outcome in outcomes.items() if outcome == "FAIL"]
-                if failed == lines and status == 1:
-                    return {name: answers[name] for name in outcomes if outcomes[name] != "PASS"}
-                assert time.monotonic() < end, {name: answers[name] for name in failed}
-        finally:
-            mend()
-            self.recover(20)
-
-    def recover(self, seconds: float, *, but: tuple[str, ...] = ()) -> dict[str, str]:
-        """Waits until every line passes but some that cannot, and returns what those say."""
-        end = time.monotonic() + seconds
-        while True:
-            _, outcomes, answers = self.examined()
-            sick = {name: answers[name] for name, outcome in outcomes.items() if outcome != "PASS"}
-            if set(sick) == set(but):
-                return sick
-            assert time.monotonic() < end, sick
-
-    def running(self, pod: Raw, *tools: str) -> None:
-        """Makes a pod that a kubelet reports as running, with containers that others added."""
-        self.server.make(pod)
-        status = {"name": "app", "image": "x", "imageID": "x", "ready": True, "restartCount": 0}
-        status |= {
-            "state": {"running": {"startedAt": "2026-03-01T11:00:00Z"}},
-            "user": {"linux": {"uid": 1000, "gid": 1000}},
-        }  # type: ignore[dict-item]
-        body = {"status": {"phase": "Running", "containerStatuses": [status]}}
-        answer = self.server.send("PATCH", f"{path_of(pod)}/status", body, STRATEGIC)
-        assert answer.is_accepted, answer
-        added = [{"name": tool, "image": "x"} for tool in tools]
-        if added:
-            body = {"spec": {"ephemeralContainers": added}}
-            answer = self.server.send("PATCH", f"{path_of(pod)}/ephemeralcontainers", body, STRATEGIC)
-            assert answer.is_accepted, answer
 
 
 @pytest.fixture(scope="module")
 def patient(control_plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
     """The session's API server with everything installed."""
-    with _installed(control_plane, tmp_path_factory.mktemp("webhook")) as found:
+    with installed(control_plane, tmp_path_factory.mktemp("webhook")) as found:
         found.recover(60)
         yield found
-
-
-@contextmanager
-def _installed(cluster: Cluster, place: Path) -> Iterator[Patient]:
-    """The fence, the operator's accounts and roles, its webhook as its own account, and pods of every kind."""
-    configs = [config for config in map(decode, CONFIGS) if isinstance(config, PowerToolConfig)]
-    catalog = msgspec.to_builtins({"spec": compile_catalog(judged(*configs))})
-    fenced = Fenced(cluster, catalog, stamped=True)
-    try:
-        fenced.up()
-        found = Patient(fenced)
-        volume = {"volumes": [{"name": "scratch", "emptyDir": {}}]}
-        found.running(_pod("fence-open", "web", **volume))
-        found.running(_pod("fence-open", "node", hostPID=True))
-        found.running(_pod("fence-open", "full"), *(f"toe-{number}" for number in range(16)))
-        found.running(_pod("kube-system", "proxy"))
-        for obj in (
-            *accounts(SETTINGS),
-            *CONFIGS,
-            {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-none"}},
-        ):
-            fenced.server.make(obj)
-        fenced.server.send("PATCH", "/api/v1/nodes/node-none/status", _node("Debian GNU/Linux 12"), MERGE)
-        with _webhook(cluster, place, fenced):
-            yield found
-    finally:
-        for obj in (*accounts(SETTINGS)[1:], *CONFIGS):
-            fenced.server.remove(obj)
-        fenced.server.send("DELETE", "/api/v1/nodes/node-none")
-        fenced.down()
-
-
-@contextmanager
-def _webhook(cluster: Cluster, place: Path, fenced: Fenced) -> Iterator[None]:
-    """Serves as toe's own account, without a pod: the fence keeps it from writing the catalog, so tests may."""
-    config = yaml.safe_load(cluster.kubeconfig.read_text())
-    config["users"][0]["user"] |= {
-        "as": f"system:serviceaccount:{SYSTEM}:toe-webhook",
-        "as-groups": ["system:serviceaccounts", f"system:serviceaccounts:{SYSTEM}", "system:authenticated"],
-    }
-    kubeconfig = place / "kubeconfig"
-    kubeconfig.write_text(yaml.safe_dump(config))
-    certificate, key = _certificate(place, cluster.host_address)
-    port = _free_port()
-    words = (
-        "--kubeconfig",
-        str(kubeconfig),
-        "--port",
-        str(port),
-        "--tls-cert",
-        str(certificate),
-        "--tls-key",
-        str(key),
-    )
-    with subprocess.Popen([sys.executable, "-m", "toe.main", "webhook", *words], stderr=subprocess.DEVNULL) as process:
-        hooks = _configuration(cluster, port, certificate.read_bytes())
-        try:
-            until(lambda: _listens(cluster.host_address, port), "the webhook listens", 40)
-            fenced.server.make(hooks)
-            yield
-        finally:
-            fenced.server.remove(hooks)
-            process.terminate()
-
-
-def _listens(address: str, port: int) -> bool:
-    with socket.socket() as found:
-        return found.connect_ex((address, port)) == 0
 
 
 def test_a_healthy_cluster_passes_every_line_in_time(patient: Patient) -> None:
@@ -451,7 +283,7 @@ def test_who_is_exempt_from_pod_security_is_found(exempt: str, tmp_path: Path) -
     name = f"toe-test-{os.getpid()}"
     with (
         Cluster(name, node=False, extra_apiserver_args=flags, report=lambda _: None) as cluster,
-        _installed(cluster, tmp_path) as found,
+        installed(cluster, tmp_path) as found,
     ):
         line = "Pod Security exemptions"
         assert words in found.recover(60, but=(line,))[line]
@@ -466,15 +298,15 @@ def test_a_node_with_yama_is_found(patient: Patient) -> None:
     path = "/api/v1/nodes/node-none/status"
     told = patient.planted(
         ["nodes with Yama"],
-        lambda: patient.server.send("PATCH", path, _node("Ubuntu 24.04.1 LTS"), MERGE),
-        lambda: patient.server.send("PATCH", path, _node("Debian GNU/Linux 12"), MERGE),
+        lambda: patient.server.send("PATCH", path, a_node("Ubuntu 24.04.1 LTS"), MERGE),
+        lambda: patient.server.send("PATCH", path, a_node("Debian GNU/Linux 12"), MERGE),
     )
     assert told["nodes with Yama"] == "node-none (Ubuntu 24.04.1 LTS)"
 
 
 def test_what_is_not_there_to_attack_is_not_tried(patient: Patient) -> None:
     """And never passed: exit status 3. Pods that never run can be made for it, and are removed."""
-    pod = _pod("fence-open", "node", hostPID=True)
+    pod = a_pod("fence-open", "node", hostPID=True)
     patient.server.send("DELETE", f"{path_of(pod)}?gracePeriodSeconds=0")
     try:
         status, outcomes, answers = patient.examined()

@@ -22,7 +22,12 @@ RELATIVE_PATH = "^([A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)
 MOUNT_PATH = "^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$"
 QUANTITY = "^[0-9]+(Ki|Mi|Gi|Ti|k|M|G|T)?$"
 FLAG = "^-[!-~]+$"
-IMAGE = "^[!-~]+$"
+IMAGE = (
+    "^(([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?([.][A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*|\\[[A-Fa-f0-9:]+\\])(:[0-9]+)?/)?"
+    "[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*)*"
+    "(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@(sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}))?$"
+)
+"""As runtimes read references. Source: github.com/distribution/reference, regexp.go."""
 ENV_NAME = "^[A-Za-z_][A-Za-z0-9_]*$"
 
 IN_WORDS = {
@@ -32,7 +37,7 @@ IN_WORDS = {
     MOUNT_PATH: "an absolute path of names that do not begin with a dot, such as /results",
     QUANTITY: "a quantity such as 256Mi",
     FLAG: "a word that begins with '-'",
-    IMAGE: "an image reference without blanks",
+    IMAGE: "an image reference: REGISTRY/REPOSITORY@sha256:DIGEST or :TAG, the repository in lower case",
     ENV_NAME: "letters, digits and '_', no digit first",
 }
 """Every pattern, as people say it."""
