@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -12,8 +14,16 @@ import (
 	"time"
 )
 
+// Where the files go.
+const (
+	modeLog       = "ephemeral"
+	modeCollector = "collector"
+	modeClaim     = "pvc"
+)
+
 const (
 	defaultOutput     = "/tmp/toe-output"
+	ticketMost        = 8192
 	summaryCeiling    = 1024 // TOE_SUMMARY_MAX at most: the pod's containers share 12 KiB
 	summaryFloor      = 64   // v, exit and the longest reason fit
 	summaryUnreadable = 256  // used when TOE_SUMMARY_MAX itself cannot be read
@@ -25,6 +35,12 @@ var passedOn = map[string]bool{
 	"TOE_DURATION": true, "TOE_OUTPUT": true,
 }
 
+var (
+	// ticketForm is a JWS in compact form: nothing that could end a header.
+	ticketForm = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
+	claimStep  = regexp.MustCompile(`^[A-Za-z0-9._-]{1,255}$`)
+)
+
 var containerID = regexp.MustCompile(`^[0-9a-f]{12,128}$`)
 
 // limits are what the tool may use. Zero means: no limit given.
@@ -32,6 +48,13 @@ type limits struct {
 	memoryBytes   int64
 	cpuPercent    float64
 	artifactBytes int64
+}
+
+// door is where the collector is, by whom its certificate is signed, and what opens it once.
+type door struct {
+	address string // https://HOST[:PORT]
+	roots   *x509.CertPool
+	ticket  string
 }
 
 // settings is the environment, read once and understood completely.
@@ -48,6 +71,12 @@ type settings struct {
 	mode        string
 	output      string
 	summaryMax  int
+	collector   *door         // nil: there is none
+	compress    bool          // files leave as zstd
+	rolling     time.Duration // 0: only at the end
+	withheld    bool          // files are not printed
+	claim       string        // where the claim of mode pvc is mounted
+	claimPath   []string      // the directories below it
 
 	toolEnvironment []string // what the tool gets
 }
@@ -86,6 +115,18 @@ func readSettings(environ []string) (settings, error) {
 	s.limits = r.limits("TOE_LIMITS")
 	s.mode = r.mode("TOE_MODE")
 	s.output = r.directory("TOE_OUTPUT")
+	s.collector = r.door("TOE_COLLECTOR", "TOE_CA", "TOE_TICKET")
+	s.compress = r.word("TOE_COMPRESS", "zstd")
+	s.withheld = r.word("TOE_FILES", "withheld")
+	if variables["TOE_ROLLING"] != "" {
+		s.rolling = r.duration("TOE_ROLLING", time.Second)
+	}
+	switch {
+	case s.mode == modeCollector && s.collector == nil:
+		r.fail("TOE_MODE", "is collector, and TOE_COLLECTOR is missing")
+	case s.mode == modeClaim:
+		s.claim, s.claimPath = r.place("TOE_CLAIM", "TOE_CLAIM_PATH")
+	}
 	s.toolEnvironment = append(s.toolEnvironment, "TOE_OUTPUT="+s.output)
 	if r.problem != nil {
 		return s, r.problem
@@ -217,14 +258,65 @@ func (r *reader) limits(name string) limits {
 func (r *reader) mode(name string) string {
 	value := r.text(name)
 	switch value {
-	case "ephemeral":
-	case "pvc", "collector":
-		// Accepted words, but silence about lost files would be a lie.
-		r.fail(name, value+" is not kept by this toe-run: only ephemeral is")
+	case modeLog, modeCollector, modeClaim:
 	default:
 		r.fail(name, "must be ephemeral, pvc or collector")
 	}
 	return value
+}
+
+// word is true where the variable is this word, false where it is absent.
+func (r *reader) word(name, only string) bool {
+	value := r.variables[name]
+	if value != "" && value != only {
+		r.fail(name, "must be "+only+" or absent")
+	}
+	return value == only
+}
+
+// door reads the three variables that only make sense together.
+func (r *reader) door(address, ca, ticket string) *door {
+	missing, given := "", 0
+	for _, name := range []string{address, ca, ticket} {
+		if r.variables[name] != "" {
+			given++
+		} else if missing == "" {
+			missing = name
+		}
+	}
+	if given == 0 {
+		return nil
+	}
+	if missing != "" {
+		r.fail(missing, "is missing: "+address+", "+ca+" and "+ticket+" come together")
+		return nil
+	}
+	d := door{address: r.variables[address], roots: x509.NewCertPool(), ticket: r.variables[ticket]}
+	if u, err := url.Parse(d.address); err != nil || u.Hostname() == "" || d.address != "https://"+u.Host {
+		r.fail(address, "must be https://HOST or https://HOST:PORT")
+	}
+	if !d.roots.AppendCertsFromPEM([]byte(r.variables[ca])) {
+		r.fail(ca, "has no certificate in PEM")
+	}
+	if len(d.ticket) > ticketMost || !ticketForm.MatchString(d.ticket) {
+		r.fail(ticket, "is no ticket") // without its content: this is printed
+	}
+	return &d
+}
+
+// place is the directory of mode pvc: what is mounted, and the steps below it, none of which can lead up.
+func (r *reader) place(mount, path string) (string, []string) {
+	root := r.text(mount)
+	if root != "" && (!strings.HasPrefix(root, "/") || root == "/") {
+		r.fail(mount, "must be the absolute path of a directory")
+	}
+	steps := strings.Split(r.text(path), "/")
+	for _, step := range steps {
+		if !claimStep.MatchString(step) || step == "." || step == ".." {
+			r.fail(path, "must be directories divided by single slashes, none of them . or ..")
+		}
+	}
+	return root, steps
 }
 
 func (r *reader) directory(name string) string {

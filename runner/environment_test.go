@@ -46,7 +46,10 @@ func TestAMissingOrUnreadableVariableIsNamed(t *testing.T) {
 		"TOE_STOP_SIGNAL":  {"", "SIGSTOP", "SIGKILL", "INT", "2", "sigint"},
 		"TOE_LIMITS": {"", "{", "[]", "null x", `{"memory":1}`, `{"memoryBytes":0}`, `{"memoryBytes":-1}`,
 			`{"memoryBytes":"1"}`, `{"cpuPercent":0}`, `{"artifactBytes":0}`, `{} {}`},
-		"TOE_MODE":        {"", "pvc", "collector", "hostpath"},
+		"TOE_MODE":        {"", "collector", "hostpath"},
+		"TOE_COMPRESS":    {"gzip", "ZSTD"},
+		"TOE_FILES":       {"shown", "true"},
+		"TOE_ROLLING":     {"0s", "10", "-5s", "10ms"},
 		"TOE_OUTPUT":      {"out", "../x", "/"},
 		"TOE_SUMMARY_MAX": {"", "0", "63", "1025", "1k", "-5"},
 	}
@@ -62,7 +65,8 @@ func TestAMissingOrUnreadableVariableIsNamed(t *testing.T) {
 
 func TestTheToolSeesOnlyWhatIsMeantForIt(t *testing.T) {
 	s, err := readSettings(environ(map[string]string{
-		"TOE_TICKET": "secret", "TOE_CA": "x", "TOE_OUTPUT": "", "HOME": "/root", "TOEFL": "1",
+		"TOE_COLLECTOR": "https://host", "TOE_TICKET": "secret", "TOE_CA": newAuthority(t), "TOE_OUTPUT": "",
+		"TOE_FILES": "withheld", "TOE_COMPRESS": "zstd", "TOE_ROLLING": "10s", "HOME": "/root", "TOEFL": "1",
 	}))
 	if err != nil {
 		t.Fatal(err)

@@ -20,14 +20,15 @@ func live(args, environ []string) int {
 	// A log that nobody reads any more must not kill toe-run. Caught, not ignored: ignoring would be inherited by the tool.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
+	settleIn()
 	report := summary{V: 1}
 	granted := readPrivileges("/proc")
 	report.UID, report.GID, report.CapEff = granted.uid, granted.gid, granted.capEff
 	report.NoNewPrivs, report.Seccomp = granted.noNewPrivs, granted.seccomp
-	settleIn()
 
 	shown := newConsole(os.Stdout, os.Stderr)
 	s, err := readSettings(environ)
+	forget("TOE_TICKET")
 	var end ending
 	var files []artifact
 	if err == nil {
@@ -50,7 +51,7 @@ func live(args, environ []string) int {
 	// Before the files are printed: should that be cut short, the summary is there.
 	report.leave(terminationLog, s.summaryMax)
 	shown.flush()
-	if no == nil && end.reason != artifactTooLarge {
+	if no == nil && end.reason != artifactTooLarge && end.reason != runDeleted {
 		if err := frames(os.Stdout, files); err != nil {
 			shown.note("the files could not be printed: " + err.Error())
 			shown.flush()
@@ -68,13 +69,26 @@ func work(s settings, args []string, signals <-chan os.Signal, shown *console) (
 	if err := makeOutput(s.output); err != nil {
 		return ending{}, nil, err
 	}
-	if err := warmUp(s, signals); err != nil {
+	var held *lease
+	if s.collector != nil {
+		// Before the warmup: the sooner a ticket is claimed, the less there is to steal.
+		other, err := newCollector(*s.collector)
+		if err == nil {
+			err = other.claim(s.collector.ticket, s, signals)
+		}
+		if err != nil {
+			return ending{}, nil, err
+		}
+		held = other.hold()
+		defer held.letGo()
+	}
+	if err := warmUp(s, signals, held); err != nil {
 		return ending{}, nil, err
 	}
 	table := processTable{root: "/proc", self: os.Getpid()}
 	values := map[string]string{"{output}": s.output, "{duration}": wholeSeconds(s.duration)}
 	if words.uses("{target.pid}") {
-		pid, err := awaitTarget(table, s, signals)
+		pid, err := awaitTarget(table, s, signals, held)
 		if err != nil {
 			return ending{}, nil, err
 		}
@@ -110,7 +124,7 @@ func work(s settings, args []string, signals <-chan os.Signal, shown *console) (
 	go func() { pump(errRead, stderr, shown, shown.stderr); drained <- true }()
 
 	end := supervision{
-		settings: s, table: table, signals: signals, most: most,
+		settings: s, table: table, signals: signals, lease: held, most: most,
 		ownEnd:   words.uses("{duration}"),
 		lastWord: func() string { awaitDrained(drained); return stderr.last() },
 		written: func() int64 {
@@ -119,6 +133,13 @@ func work(s settings, args []string, signals <-chan os.Signal, shown *console) (
 	}.watch(leader)
 	awaitDrained(drained)
 
+	select {
+	case <-held.forgotten():
+		why := held.why()
+		end.exit, end.reason, end.message = why.exit, why.reason, why.message
+		return end, nil, nil
+	default:
+	}
 	found := collect(s.output, most, true)
 	found.add(stdout.artifact("stdout.txt"))
 	found.add(stderr.artifact("stderr.txt"))
@@ -136,28 +157,38 @@ func work(s settings, args []string, signals <-chan os.Signal, shown *console) (
 	return end, found.files, nil
 }
 
-// warmUp waits for the warmup to pass, the run's absolute end (nothing is started then) or a signal.
-func warmUp(s settings, signals <-chan os.Signal) error {
+// warmUp waits for the warmup to pass, the run's absolute end (nothing is started then), the lease's or a signal.
+func warmUp(s settings, signals <-chan os.Signal, held *lease) error {
 	until := time.Now().Add(s.warmup)
 	for {
-		now := time.Now()
-		if !now.Round(0).Before(s.notAfter) {
-			return refuse(notAfterPassed, "the run's absolute end has passed; the tool was not started")
+		if s.over() {
+			return tooLate()
 		}
-		if !now.Before(until) {
-			select {
-			case received := <-signals:
-				return toldToEnd(received)
-			default:
-				return nil
-			}
-		}
+		pause := min(max(time.Until(until), 0), sampleEvery)
 		select {
 		case received := <-signals:
 			return toldToEnd(received)
-		case <-time.After(min(until.Sub(now), sampleEvery)):
+		case <-held.over():
+			return held.beforeStart()
+		case <-time.After(pause):
+			if pause == 0 {
+				return nil
+			}
 		}
 	}
+}
+
+// over tells whether the run's absolute end has passed.
+func (s settings) over() bool { return !time.Now().Round(0).Before(s.notAfter) }
+
+func tooLate() *refusal {
+	return refuse(notAfterPassed, "the run's absolute end has passed; the tool was not started")
+}
+
+func (l *lease) beforeStart() *refusal {
+	why := *l.why()
+	why.message += "; the tool was not started"
+	return &why
 }
 
 func toldToEnd(received os.Signal) *refusal {
@@ -166,17 +197,19 @@ func toldToEnd(received os.Signal) *refusal {
 }
 
 // awaitTarget finds the target's main process, with some patience.
-func awaitTarget(table processTable, s settings, signals <-chan os.Signal) (int, error) {
+func awaitTarget(table processTable, s settings, signals <-chan os.Signal, held *lease) (int, error) {
 	for until := time.Now().Add(targetPatience); ; {
 		if pid, found := table.findTarget(s.containerID); found {
 			return pid, nil
 		}
-		if !time.Now().Before(until) || !time.Now().Round(0).Before(s.notAfter) {
+		if !time.Now().Before(until) || s.over() {
 			return 0, refuse(targetNotFound, "no process of container "+s.container+" is in sight")
 		}
 		select {
 		case received := <-signals:
 			return 0, toldToEnd(received)
+		case <-held.over():
+			return 0, held.beforeStart()
 		case <-time.After(targetInterval):
 		}
 	}

@@ -2,12 +2,14 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"math"
 	"os"
 	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
+	"unsafe"
 )
 
 // privileges is what the kernel says that toe-run, and so its tool, may do.
@@ -62,4 +64,39 @@ func settleIn() {
 	_, _, _ = syscall.RawSyscall6(syscall.SYS_PRCTL, prSetDumpable, 0, 0, 0, 0, 0)
 	// Orphans of the tool come to toe-run and not to the target's PID 1.
 	_, _, _ = syscall.RawSyscall6(syscall.SYS_PRCTL, prSetChildSubreaper, 1, 0, 0, 0, 0)
+}
+
+// forget overwrites the value of a variable in the block that the kernel shows as /proc/PID/environ, and takes it out of
+// the environment. Whoever could look into it sees it in the pod anyway; there is no reason to keep it.
+func forget(name string) {
+	_ = os.Unsetenv(name)
+	line, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		return
+	}
+	fields := strings.Fields(string(line[bytes.LastIndexByte(line, ')')+1:]))
+	const envStart, envEnd = 50 - 3, 51 - 3 // numbered as in proc_pid_stat(5), where the state is 3
+	if len(fields) <= envEnd {
+		return
+	}
+	start, _ := strconv.ParseUint(fields[envStart], 10, 64)
+	end, _ := strconv.ParseUint(fields[envEnd], 10, 64)
+	if start == 0 || end <= start { // the kernel does not say
+		return
+	}
+	address := uintptr(start)
+	block := unsafe.Slice((*byte)(*(*unsafe.Pointer)(unsafe.Pointer(&address))), int(end-start))
+	for rest := block; len(rest) > 0; {
+		pair := rest
+		if i := bytes.IndexByte(rest, 0); i >= 0 {
+			pair, rest = rest[:i], rest[i+1:]
+		} else {
+			rest = nil
+		}
+		if bytes.HasPrefix(pair, []byte(name+"=")) {
+			for i := len(name) + 1; i < len(pair); i++ {
+				pair[i] = 'x'
+			}
+		}
+	}
 }

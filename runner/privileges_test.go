@@ -50,7 +50,11 @@ func TestAnOrdinaryUserCannotLookIntoToeRun(t *testing.T) {
 		ls /proc/$PPID/fd >/dev/null 2>&1 && echo open; cat /proc/self/oom_score_adj; id -u`
 	command := exec.Command(binary, "as-toe-run", directory+"/log", "--", "sh", "-c", script, userArgs)
 	command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	variables := newFake(t).variables()
 	for name, value := range environment(directory + "/out") {
+		variables[name] = value
+	}
+	for name, value := range variables {
 		command.Env = append(command.Env, name+"="+value)
 	}
 	out, err := command.CombinedOutput()

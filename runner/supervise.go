@@ -29,6 +29,7 @@ type supervision struct {
 	settings settings
 	table    processTable
 	signals  <-chan os.Signal
+	lease    *lease
 	ownEnd   bool         // the command was told its duration and ends by itself
 	written  func() int64 // how many bytes the tool has written so far
 	lastWord func() string
@@ -66,6 +67,7 @@ func (s supervision) watch(leader int) ending {
 		cause    *refusal // why toe-run ends the tool; nil while it may run
 		onTime   bool     // the cause is the duration
 		killed   bool     // the grace was not enough
+		leased   = s.lease.over()
 		givenUp  bool
 		stopAt   = started.Add(s.settings.duration)
 		killAt   time.Time // once there is a cause
@@ -128,6 +130,11 @@ func (s supervision) watch(leader int) ending {
 					message: "the container was told to end (" + signalName(signal) + ")"}, signal, s.settings.grace)
 			} else if !killed {
 				_ = syscall.Kill(-leader, signal)
+			}
+		case <-leased:
+			leased = nil // once is enough
+			if cause == nil {
+				stop(s.lease.why(), s.settings.stopSignal, s.settings.grace)
 			}
 		case <-ticker.C:
 			if cause != nil {
