@@ -1,7 +1,7 @@
 """The composition root: reads arguments, environment and clock once, and opens one door.
 
-``toe controller``, ``toe webhook`` and ``toe apiserver`` are the operator's; every other word is a person's and goes to
-:mod:`toe.cli`. ``kubectl toe`` is the same program under the name kubectl looks for.
+``toe controller``, ``toe webhook``, ``toe collector`` and ``toe apiserver`` are the operator's; every other word is a
+person's and goes to :mod:`toe.cli`. ``kubectl toe`` is the same program under the name kubectl looks for.
 """
 
 import os
@@ -38,6 +38,10 @@ def main() -> NoReturn:
         from toe.collector.apiserver import run as run_apiserver
 
         raise SystemExit(run_apiserver(arguments[1:], surroundings(), now))
+    if arguments[:1] == ["collector"]:
+        from toe.collector.program import run as run_collector
+
+        raise SystemExit(run_collector(arguments[1:], surroundings(), now))
     _person(arguments, surroundings())
 
 

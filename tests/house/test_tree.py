@@ -13,6 +13,7 @@ ELSEWHERE = {
     "controller/apply.py": "what it does is what an API server answers: tests/cluster/test_controller.py",
     "controller/observe.py": "its caches follow an API server: tests/cluster/test_controller.py",
     "controller/program.py": "the operator as a whole: tests/cluster/test_controller.py",
+    "collector/program.py": "the collector as a whole, with an API server and toe-run: tests/cluster/test_collector.py",
     "webhook/program.py": "the webhook as a whole, called by an API server: tests/cluster/test_webhook.py",
     "collector/apiserver.py": "the artifacts API as a whole, behind an API server: tests/cluster/test_apiserver.py",
     "collector/discovery.py": "what it tells, asked for as the API server asks: tests/collector/test_artifacts.py",

@@ -1,0 +1,71 @@
+"""Removes what belongs to sessions that have ended: at the start, and again every minute."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from toe.collector.claims import Claims
+from toe.collector.partials import Partials
+from toe.collector.room import Room
+from toe.collector.sessions import Sessions
+from toe.errors import StoreError
+
+PAUSE_SECONDS = 60.0
+SURVEY_ROUNDS = 10
+"""What is kept is counted, and old claims are looked for, once in so many rounds."""
+FORGET_AFTER = timedelta(hours=1)
+"""After the ticket has expired: its id can be forgotten then, since it is good for nothing."""
+_log = structlog.get_logger(__name__)
+
+
+class Janitor:
+    """Cleans up after sessions; what a store does not do now is tried again at the next round."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        claims: Claims,
+        partials: Partials,
+        room: Room,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._sessions, self._claims, self._partials, self._room, self._clock = sessions, claims, partials, room, clock
+        self.has_surveyed = False
+
+    async def run(self) -> None:
+        """Cleans for ever."""
+        rounds = 0
+        while True:
+            try:
+                await self.sweep()
+                if rounds % SURVEY_ROUNDS == 0:
+                    await self._room.survey()
+                    self.has_surveyed = True
+                    await self.forget()
+                rounds += 1
+            except (StoreError, OSError) as error:
+                _log.warning("cleaning up was interrupted", error=str(error))
+            await asyncio.sleep(PAUSE_SECONDS if self.has_surveyed else 1.0)
+
+    async def sweep(self) -> int:
+        """Removes partial files of sessions that are complete, have expired, or that nobody claimed."""
+        self._sessions.rest()
+        removed = 0
+        for ticket in await asyncio.to_thread(self._partials.tickets):
+            claim = await self._claims.of_ticket(ticket)
+            if claim is None:
+                removed += await asyncio.to_thread(self._partials.drop, ticket)
+            elif claim.expires_at <= self._clock() or await self._claims.is_ended(claim):
+                removed += await self._sessions.drop(claim)
+        if removed:
+            _log.info("partial files removed", files=removed)
+        return removed
+
+    async def forget(self) -> int:
+        """Removes claims whose tickets have expired an hour ago, and tells how many it were."""
+        old = [claim async for claim in self._claims.all() if claim.expires_at + FORGET_AFTER <= self._clock()]
+        for claim in old:
+            await self._claims.forget(claim)
+        return len(old)

@@ -1,0 +1,292 @@
+"""``toe collector``: reads its flags, follows the cluster, and takes what toe-run uploads."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+import uvloop
+
+from toe.api.quantity import parse_bytes
+from toe.api.settings import PROFILES
+from toe.api.surroundings import Surroundings
+from toe.api.time import parse_duration
+from toe.collector.alarm import Alarm
+from toe.collector.artifacts import Artifacts
+from toe.collector.claims import Claims
+from toe.collector.connections import MOST, MOST_OF_ONE, Gate
+from toe.collector.counters import Counters
+from toe.collector.janitor import Janitor
+from toe.collector.partials import Partials
+from toe.collector.people import AccessReviews, Bearers
+from toe.collector.room import Quotas, Room
+from toe.collector.runs import FollowedRuns
+from toe.collector.server import Server
+from toe.collector.sessions import Sessions
+from toe.collector.ticketkeys import TicketKeys
+from toe.collector.uploads import Terms, Uploads
+from toe.errors import SettingsError
+from toe.kube.access import Access, from_kubeconfig, in_cluster
+from toe.kube.client import Client
+from toe.kube.events import EventRecorder
+from toe.kube.log import LOG_LEVELS, configure_log
+from toe.kube.serving import Certificate, Listener, chosen_certificate, serving_flags
+from toe.store.directory import DirectoryStore
+from toe.store.location import ACCEPTED, open_store
+
+SERVICE = "toe-collector"
+COMPONENT = "toe-collector"
+THREADS = 8
+"""For hashing and for the disk."""
+IDLE_SECONDS = 30.0
+"""A supervisor renews its lease each 2 s over the same connection."""
+LAST_SECONDS = 2.0
+"""How long requests are still answered after the signal to stop: endpoints take a moment to forget a pod."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Plan(NamedTuple):
+    """Is what the flags say."""
+
+    store: str
+    store_options: dict[str, str]
+    scratch: Path
+    keys: Path
+    port: int
+    system_namespace: str
+    terms: Terms
+    quotas: Quotas
+    gate: Gate
+    downloads: bool
+    max_sessions: int
+
+    @property
+    def place(self) -> Path | None:
+        """Is the directory of a store that is one."""
+        return Path(self.store) if self.store.startswith("/") else None
+
+
+def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], datetime]) -> int:
+    """Runs the collector until SIGTERM or SIGINT; returns the exit status."""
+    options = _options(arguments)
+    configure_log(options.log_level)
+    try:
+        access = _access(options, around)
+        certificate = chosen_certificate(options, service_names(options.system_namespace), clock)
+        plan = _plan(options)
+        partials = Partials(plan.scratch)
+    except SettingsError as error:
+        print(f"toe collector: {error}", file=sys.stderr)
+        return 2
+    try:
+        return uvloop.run(_serve(access, plan, certificate, partials, clock))
+    except SettingsError as error:
+        print(f"toe collector: {error}", file=sys.stderr)
+        return 2
+
+
+def service_names(namespace: str) -> tuple[str, ...]:
+    """Returns the DNS names that the collector's certificate is for."""
+    host = f"{SERVICE}.{namespace}"
+    return (f"{host}.svc", host, f"{host}.svc.cluster.local")
+
+
+async def _serve(
+    access: Access,
+    plan: Plan,
+    certificate: Certificate,
+    partials: Partials,
+    clock: Callable[[], datetime],
+) -> int:
+    store = await open_store(plan.store, plan.store_options)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="uploads")
+    async with Client(access) as client:
+        runs, keys, claims = FollowedRuns(client, plan.system_namespace), TicketKeys(plan.keys), Claims(store)
+        recorder = EventRecorder(client, component=COMPONENT)
+        room = Room(store, partials, plan.quotas, plan.place)
+        sessions = Sessions(store, claims, partials, room, threads, clock)
+        uploads = Uploads(store, sessions, partials, room, runs, plan.terms, threads, clock)
+        janitor = Janitor(sessions, claims, partials, room, clock)
+
+        def missing() -> str:
+            if stop.is_set():
+                return "told to stop"
+            if not runs.live:
+                return "the watches are not live"
+            if not keys.current():
+                return "no keys are known to verify tickets with"
+            if not janitor.has_surveyed:
+                return "what is kept was not counted yet"
+            return certificate.missing()
+
+        def gauges() -> dict[str, float]:
+            return {
+                "watches_are_live": float(runs.live),
+                "certificate_not_after_seconds": certificate.not_after,
+                "ticket_keys": len(keys.current()),
+                "sessions": sessions.open,
+                "connections": plan.gate.open,
+                "connections_refused": plan.gate.refused,
+                "unreadable_requests": plan.gate.unreadable,
+                "stored_bytes": room.total,
+                "files_kept": uploads.kept,
+            }
+
+        counters = Counters()
+        server = Server(
+            uploads,
+            sessions,
+            runs,
+            keys,
+            Alarm(counters, recorder, clock),
+            counters,
+            clock,
+            missing,
+            gauges,
+            plan.max_sessions,
+        )
+        application = server.application()
+        artifacts = Artifacts(store, Bearers(client), AccessReviews(client), clock) if plan.downloads else None
+        if artifacts is not None:
+            artifacts.add_to(application)
+        listener = Listener(application, idle_seconds=IDLE_SECONDS, connect=plan.gate.connect)
+        work = [asyncio.create_task(part.run()) for part in (runs, recorder, janitor)]
+        told = asyncio.create_task(stop.wait())
+        async with listener.listening(plan.port, certificate.context()) as port:
+            _log.info("collector started", server=access.server, port=port, store=plan.store)
+            await asyncio.wait((*work, told), return_when=asyncio.FIRST_COMPLETED)
+            failed = next((task for task in work if task.done()), None)
+            if failed is None:
+                await asyncio.sleep(LAST_SECONDS)
+                if artifacts is not None:
+                    await artifacts.until_idle()
+        for task in (*work, told):
+            task.cancel()
+        await asyncio.gather(*work, told, return_exceptions=True)
+    threads.shutdown()
+    if isinstance(store, DirectoryStore):
+        store.close()
+    if failed is not None:
+        _log.error("collector failed", error=repr(failed.exception()))
+        return 1
+    _log.info("collector stopped")
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    lease = parse_duration(options.lease)
+    if lease is None or lease.total_seconds() < 1:
+        raise SettingsError(f"--lease: a duration of at least 1s such as 30s is wanted, not {options.lease!r}")
+    for flag in ("retention_days", "retention_limit", "max_connections", "max_connections_per_address", "max_sessions"):
+        value = getattr(options, flag)
+        if value is not None and value < 1:
+            raise SettingsError(f"--{flag.replace('_', '-')}: a number of at least 1 is wanted, not {value}")
+    return Plan(
+        store=options.store,
+        store_options=dict(_pair(text) for text in options.store_option or ()),
+        scratch=options.scratch,
+        keys=options.ticket_keys,
+        port=options.port,
+        system_namespace=options.system_namespace,
+        terms=Terms(
+            lease_seconds=lease.total_seconds(),
+            retention_days=options.retention_days,
+            retention_limit=options.retention_limit,
+            compares_addresses=options.pod_addresses == "enforce",
+        ),
+        quotas=Quotas(
+            total=_bytes(options.quota_total, "--quota-total") if options.quota_total else None,
+            namespace=_bytes(options.quota_namespace, "--quota-namespace") if options.quota_namespace else None,
+            low_water=_bytes(options.low_water, "--low-water"),
+        ),
+        gate=Gate(options.max_connections, options.max_connections_per_address),
+        max_sessions=options.max_sessions,
+        downloads=options.downloads,
+    )
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise SettingsError(f"--store-option: NAME=VALUE is wanted, not {name!r}")
+    return name, value
+
+
+def _bytes(text: str, flag: str) -> int:
+    size = parse_bytes(text)
+    if size is None:
+        raise SettingsError(f"{flag}: a number of bytes such as 10Gi is wanted, not {text!r}")
+    return size
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="toe collector", description="Takes what toe-run uploads, keeps it, and holds the leases of its tools."
+    )
+    parser.add_argument("--store", required=True, metavar="LOCATION", help=f"where artifacts are kept: {ACCEPTED}")
+    parser.add_argument(
+        "--store-option", action="append", metavar="NAME=VALUE", help="of an object store, may be repeated"
+    )
+    parser.add_argument(
+        "--scratch",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="for files that are not whole; best on the same volume",
+    )
+    parser.add_argument(
+        "--ticket-keys",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="public keys KID.pem that tickets are verified with, loaded again when they change",
+    )
+    serving_flags(parser)
+    parser.add_argument("--port", type=int, default=8443)
+    parser.add_argument("--kubeconfig", type=Path, help="default: the pod's service account, else $KUBECONFIG")
+    parser.add_argument("--context", help="context of the kubeconfig")
+    parser.add_argument("--system-namespace", default="toe-system", help="the only namespace PowerToolConfigs count in")
+    parser.add_argument("--profile", default="standard", choices=tuple(PROFILES), help="as the controller has it")
+    parser.add_argument("--quota-total", metavar="SIZE", help="of all files together; default: none")
+    parser.add_argument("--quota-namespace", metavar="SIZE", help="of the files of a namespace; default: none")
+    parser.add_argument("--low-water", default="256Mi", metavar="SIZE", help="stays free whatever comes (%(default)s)")
+    parser.add_argument(
+        "--retention-days", type=int, default=7, metavar="DAYS", help="of a run that says nothing (%(default)s)"
+    )
+    parser.add_argument("--retention-limit", type=int, metavar="DAYS", help="no file is kept longer; default: none")
+    parser.add_argument(
+        "--lease", default="30s", help="a tool ends when its lease was not renewed so long (%(default)s)"
+    )
+    parser.add_argument("--max-connections", type=int, default=MOST)
+    parser.add_argument("--max-connections-per-address", type=int, default=MOST_OF_ONE)
+    parser.add_argument("--max-sessions", type=int, default=10_000)
+    parser.add_argument(
+        "--pod-addresses",
+        default="off",
+        choices=("off", "enforce"),
+        help="enforce: only from the pod's own address, where the network shows it",
+    )
+    parser.add_argument(
+        "--downloads", action="store_true", help="serve the artifacts API here too, to whoever has a token"
+    )
+    parser.add_argument("--log-level", default="info", choices=LOG_LEVELS)
+    return parser.parse_args(arguments)
+
+
+def _access(options: argparse.Namespace, around: Surroundings) -> Access:
+    host = around.environment.get("KUBERNETES_SERVICE_HOST", "")
+    if host and options.kubeconfig is None:
+        return in_cluster(host=host, port=around.environment.get("KUBERNETES_SERVICE_PORT", "443"))
+    paths = [options.kubeconfig] if options.kubeconfig else [Path(path) for path in around.kubeconfig]
+    return from_kubeconfig(paths, context=options.context, environment=around.environment)
