@@ -5,10 +5,11 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from toe.errors import ExistsError, MissingError, StoreError
+from toe.errors import ExistsError, MissingError, SettingsError, StoreError
 from toe.store import directory
 from toe.store.directory import DirectoryStore
 
@@ -203,3 +204,82 @@ async def test_a_failure_leaves_no_directory(
         await store.create(KEY, b"x")
 
     assert [path.name for path in below(root)] == [".partial"]
+
+
+@pytest.mark.parametrize("way", ["bytes", "file"])
+async def test_what_is_acknowledged_survives_the_loss_of_power(
+    store: DirectoryStore, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """The content is durable before it has its name, and then each directory down to it, the lowest first."""
+    steps: list[str] = []
+    sync, rename = os.fsync, directory.rename_new
+
+    def note_sync(file: int) -> None:
+        steps.append(os.readlink(f"/proc/self/fd/{file}"))
+        sync(file)
+
+    def note_rename(*arguments: Any, **options: Any) -> None:
+        steps.append("rename")
+        rename(*arguments, **options)
+
+    monkeypatch.setattr(directory.os, "fsync", note_sync)
+    monkeypatch.setattr(directory, "rename_new", note_rename)
+    finished = tmp_path / "finished"
+    finished.write_bytes(b"x")
+    await store.create("a/b/c", finished if way == "file" else b"x")
+
+    assert steps[0] == str(finished) if way == "file" else steps[0].startswith(f"{root}/.partial/")
+    assert steps[1:] == ["rename", f"{root}/a/b", f"{root}/a", str(root)]
+
+
+async def test_a_root_that_is_exchanged_is_not_followed(store: DirectoryStore, root: Path, tmp_path: Path) -> None:
+    """It is opened once, at the start."""
+    root.rename(tmp_path / "before")
+    (tmp_path / "outside").mkdir()
+    root.symlink_to(tmp_path / "outside")
+
+    await store.create(KEY, b"x")
+
+    assert below(tmp_path / "outside") == []
+    assert (tmp_path / "before" / KEY).exists()
+
+
+async def test_a_sweep_between_making_and_locking_loses_nothing(
+    store: DirectoryStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer sees that its file was removed, and makes another."""
+    lock, swept = directory.fcntl.flock, []
+
+    def sweep_first(file: int, how: int) -> None:
+        if not swept:
+            swept.append(True)
+            for path in (root / ".partial").iterdir():
+                path.unlink()
+        lock(file, how)
+
+    monkeypatch.setattr(directory.fcntl, "flock", sweep_first)
+    await store.create(KEY, b"x")
+
+    assert await content_of(store, KEY) == b"x"
+
+
+async def test_foreign_names_are_not_listed(store: DirectoryStore, root: Path) -> None:
+    """What a file system or a person put there is none of ours."""
+    (root / "lost+found").mkdir()
+    (root / "lost+found" / "x").touch()
+    (root / "a").mkdir()
+    for name in (".hidden", "a b", "ä", "x~"):
+        (root / "a" / name).touch()
+    await store.create("a/x", b"")
+
+    assert [kept.key async for kept in store.list("")] == ["a/x"]
+
+
+async def test_a_hidden_partial_name_is_no_place_for_links(root: Path, tmp_path: Path) -> None:
+    """Where temporary names go is a directory of ours, or the store does not start."""
+    root.mkdir()
+    (tmp_path / "outside").mkdir()
+    (root / ".partial").symlink_to(tmp_path / "outside")
+
+    with pytest.raises(SettingsError):
+        DirectoryStore(root)

@@ -25,6 +25,7 @@ from toe.store.names import (
     prefix_parts,
     receipt_key,
     record_key,
+    run_uid_digits,
 )
 
 WHERE = {"namespace": "production", "run": "slow", "run_uid": "6f1c2a9e-1", "day": date(2026, 10, 24), "pod": "p-1"}
@@ -181,7 +182,7 @@ def test_a_part_of_a_name_is_no_prefix(prefix: str) -> None:
 
 def test_keys_of_our_own_are_keys() -> None:
     """And none of them is an artifact."""
-    keys = [claim_key("x"), complete_key("x"), hold_key("n", "u"), receipt_key("k", date(2026, 10, 24))]
+    keys = [claim_key("x"), complete_key("x"), hold_key("n", "u"), receipt_key(b"k", date(2026, 10, 24))]
 
     assert [key for key in keys if is_record(key) or not key_parts(key)] == []
     assert len(set(keys)) == 4
@@ -194,3 +195,20 @@ def test_a_record_stands_beside_its_content() -> None:
     assert is_record(record_key("a/b"))
     assert not is_record(".toe/x.toe.json")
     assert artifact_name("slow", "a/b") == "slow-c14cddc033"
+
+
+@pytest.mark.parametrize(
+    ("key", "digits"),
+    [
+        ("n/r/2026-10-24-6f1c2a9e/p/x", "6f1c2a9e"),
+        ("n/r/2026-10-24-u/p/x.toe.json", "u"),
+        ("n/r/2026-10-24/p/x", ""),
+        ("n/r/2026-10-24-6f1c2a9e/p", ""),
+        ("n/r/2026-10-24-6f1c2a9e/p/x/y", ""),
+        (".toe/claims/x.json", ""),
+        ("lost/found", ""),
+    ],
+)
+def test_a_key_tells_its_run(key: str, digits: str) -> None:
+    """What has another shape is nothing that came by an upload."""
+    assert run_uid_digits(key) == digits

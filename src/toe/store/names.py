@@ -15,8 +15,8 @@ OWN = ".toe/"
 """Begins the keys of what is no artifact: claims, receipts, downloads, holds."""
 RECORD = ".toe.json"
 """Ends the key of a record; what stands before it is the key of its content."""
-CLAIMS, COMPLETE, RECEIPTS = f"{OWN}claims/", f"{OWN}complete/", f"{OWN}receipts/"
-DOWNLOADS, HOLDS, INCOMING = f"{OWN}downloads/", f"{OWN}holds/", f"{OWN}incoming/"
+CLAIMS, COMPLETE, SESSIONS = f"{OWN}claims/", f"{OWN}complete/", f"{OWN}sessions/"
+RECEIPTS, DOWNLOADS, HOLDS, INCOMING = f"{OWN}receipts/", f"{OWN}downloads/", f"{OWN}holds/", f"{OWN}incoming/"
 
 MOST_KEY_BYTES = 1024
 """What S3 takes. Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
@@ -32,6 +32,7 @@ _SEGMENT = re.compile(r"[A-Za-z0-9_%-][A-Za-z0-9._%-]*")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 _ID = re.compile(r"[A-Za-z0-9_-]+")
+_DAY_OF_RUN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}-([A-Za-z0-9_-]{1,8})")
 _CUT_ESCAPE = re.compile(r"%[0-9A-F]?$")
 
 
@@ -134,9 +135,19 @@ def hold_key(namespace: str, run_uid: str) -> str:
     return f"{HOLDS}{namespace}/{run_uid}"
 
 
-def receipt_key(key: str, day: date) -> str:
-    """Returns where the receipt for the deletion of an artifact is kept; ``day`` is the UTC day of the deletion."""
-    return f"{RECEIPTS}{day:%Y-%m-%d}/{_hash(key)}.json"
+def receipt_key(record: bytes, day: date) -> str:
+    """Returns where the receipt for the deletion of what a record is about is kept; one for each record.
+
+    ``day`` is the UTC day on which it was kept, and so the same whenever the deletion is done.
+    """
+    return f"{RECEIPTS}{day:%Y-%m-%d}/{hashlib.sha256(record).hexdigest()}.json"
+
+
+def run_uid_digits(key: str) -> str:
+    """Returns the first eight digits of the run's UID in the key of a content or its record; empty when it is none."""
+    parts = key.split("/")
+    found = _DAY_OF_RUN.fullmatch(parts[2]) if len(parts) == 5 else None
+    return found[1] if found else ""
 
 
 def _hash(text: str) -> str:

@@ -25,8 +25,10 @@ class Store(Protocol):
     async def create(self, key: str, content: bytes | Path) -> None:
         """Keeps content under a key that is not taken, whole or not at all, and durable when it returns.
 
-        A Path is a finished file of the caller's; it may be moved away and is gone afterwards. Raises
-        :class:`toe.errors.ExistsError` when the key is taken: of many at once exactly one succeeds.
+        A Path is a finished regular file of the caller's, without a second name; it may be moved away and is gone
+        afterwards, but stays when nothing was kept. Raises :class:`toe.errors.ExistsError` when the key is taken: of
+        many at once exactly one succeeds. When an answer of an object store was lost, what is there may be one's own:
+        who must know compares. Content is there before its record is, so where a file is kept, its end is the record.
         """
         ...
 
