@@ -99,3 +99,10 @@ def test_a_place_that_cannot_be_written_is_told_at_the_start(tmp_path: Path) -> 
     (tmp_path / "file").write_text("x")
     with pytest.raises(SettingsError, match="file"):
         Partials(tmp_path / "file" / "scratch")
+
+
+def test_two_never_share_a_place(tmp_path: Path) -> None:
+    """They would write over each other's files."""
+    Partials(tmp_path).lock()
+    with pytest.raises(SettingsError, match="another collector"):
+        Partials(tmp_path).lock()

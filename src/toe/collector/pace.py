@@ -1,4 +1,4 @@
-"""No patience with bodies that drip: 16 KiB/s after the first 10 s, and an end in all."""
+"""No patience with bodies that drip: 16 KiB/s after the first 10 s, no pause longer than that, and an end in all."""
 
 import asyncio
 
@@ -30,7 +30,7 @@ class Paced:
         """Returns the next piece; empty at the end. DenialError when it is too slow or cut off."""
         allowed = min(GRACE_SECONDS + self.received / LEAST_RATE, TOTAL_SECONDS)
         try:
-            async with asyncio.timeout_at(self._began + allowed):
+            async with asyncio.timeout_at(min(self._began + allowed, self._loop.time() + GRACE_SECONDS)):
                 piece = await self._content.readany()
         except TimeoutError:
             raise too_slow() from None

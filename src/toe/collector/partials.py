@@ -5,6 +5,7 @@ number in ``F.at`` came with a chunk that was never verified, so a process that 
 that counts and is not right. Names in here are made of hexadecimal digits only. Everything here is for threads.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -43,6 +44,17 @@ class Partials:
         except OSError as error:
             raise SettingsError(f"nothing can be kept in {root}: {error.strerror}") from error
         self.root = root
+        self._lock: int | None = None
+
+    def lock(self) -> None:
+        """Keeps other processes away until this one ends; raises SettingsError when one is here already."""
+        self._lock = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingsError(f"{self.root}: another collector uses it; each needs a directory of its own") from None
+        except OSError:  # a file system without locks: the installation sees to it
+            return
 
     def begin(self, ticket: str, file: str, name: str) -> None:
         """Writes down that a file of this name has begun, with nothing of it."""

@@ -82,6 +82,7 @@ def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], date
         certificate = chosen_certificate(options, service_names(options.system_namespace), clock)
         plan = _plan(options)
         partials = Partials(plan.scratch)
+        partials.lock()
     except SettingsError as error:
         print(f"toe collector: {error}", file=sys.stderr)
         return 2
@@ -143,6 +144,7 @@ async def _serve(
                 "files_kept": uploads.kept,
             }
 
+        artifacts = Artifacts(store, Bearers(client), AccessReviews(client), clock) if plan.downloads else None
         counters = Counters()
         server = Server(
             uploads,
@@ -155,9 +157,9 @@ async def _serve(
             missing,
             gauges,
             plan.max_sessions,
+            artifacts.metrics if artifacts is not None else str,
         )
         application = server.application()
-        artifacts = Artifacts(store, Bearers(client), AccessReviews(client), clock) if plan.downloads else None
         if artifacts is not None:
             artifacts.add_to(application)
         listener = Listener(application, idle_seconds=IDLE_SECONDS, connect=plan.gate.connect)

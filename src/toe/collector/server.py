@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.typedefs import Middleware
 
 from toe.api.meta import Struct
@@ -75,11 +75,15 @@ class Server:
         missing: Callable[[], str],
         gauges: Callable[[], dict[str, float]] = dict,
         max_sessions: int = 10_000,
+        counted: Callable[[], str] = str,
     ) -> None:
-        """``missing`` says why we are not ready (empty: we are), ``gauges`` what is measured at this moment."""
+        """``missing`` says why we are not ready (empty: we are), ``gauges`` what is measured at this moment.
+
+        ``counted`` is what others count, in the text format of :class:`Counters`.
+        """
         self._uploads, self._sessions, self._runs, self._keys, self._alarm = uploads, sessions, runs, keys, alarm
         self._counters, self._clock, self._missing, self._gauges = counters, clock, missing, gauges
-        self._max_sessions = max_sessions
+        self._max_sessions, self._counted = max_sessions, counted
 
     def application(self) -> web.Application:
         """Returns the application to serve."""
@@ -109,6 +113,8 @@ class Server:
         async def answering(request: web.Request) -> web.Response:
             reason = ""
             try:
+                if request.version < HttpVersion11:  # no Host, no way to say how long a body is but to close
+                    raise bad_request("HTTP/1.1 is wanted")
                 status, found = await answer(request)
             except DenialError as denial:
                 status, found, reason = denial.status, denial.answer(), denial.reason
@@ -300,7 +306,7 @@ class Server:
         return web.Response(status=503, text=f"{missing}\n") if missing else web.Response(text="ok\n")
 
     async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(text=self._counters.text(**self._gauges()))
+        return web.Response(text=self._counters.text(**self._gauges()) + self._counted())
 
 
 def _denial(denial: DenialError) -> tuple[int, dict[str, Any], str]:
