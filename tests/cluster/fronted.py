@@ -48,6 +48,7 @@ class Fronted:
     def __init__(self, cluster: Cluster, rest: Rest, store: DirectoryStore, place: Path, port: int) -> None:
         self.cluster, self.rest, self.store, self.place, self.port = cluster, rest, store, place, port
         self.process: asyncio.subprocess.Process
+        self.flags: tuple[str, ...] = ()
 
     async def stop(self) -> None:
         """Ends the process, and leaves the registration: nobody answers any more."""
@@ -181,6 +182,7 @@ async def serving(found: Fronted, *flags: str) -> AsyncIterator[asyncio.subproce
     config["users"][0]["user"] |= {"as": ACCOUNT, "as-groups": groups}
     kubeconfig = _write(found.place / "apiserver.kubeconfig", yaml.safe_dump(config))
     words = ("--kubeconfig", str(kubeconfig), "--port", str(found.port), "--store", str(found.place / "store"))
+    found.flags = flags
     with (found.place / "apiserver.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "toe.main", "apiserver", *words, *flags, stderr=log

@@ -17,7 +17,7 @@ from yarl import URL
 
 from charts.artifacts import address
 from devcluster import Cluster
-from tests.cluster.fronted import API, APISERVICE, Fronted, fronted, until_refused
+from tests.cluster.fronted import API, APISERVICE, Fronted, fronted, serving, until_refused
 from tests.cluster.hooked import certificate, free_port
 from tests.cluster.rest import RefusedError, Rest, condition, runs
 from tests.cluster.stage import a_run, install
@@ -313,6 +313,19 @@ async def test_trust_follows_the_config_map(front: Fronted, namespace: str) -> N
     finally:
         await front.rest.merge(place, {"data": {"requestheader-allowed-names": before}})
     await until(200)
+
+
+async def test_it_answers_without_its_store(front: Fronted, tmp_path: Path) -> None:
+    """A second one, whose store cannot be opened, is Ready: a namespace is deleted only while discovery is answered."""
+    other = Fronted(front.cluster, front.rest, front.store, front.place, free_port())
+    async with serving(other, *front.flags, "--store", "/proc/nowhere"), other.session(PROXY) as session:
+        async with session.get(API, headers={"X-Remote-User": "alice"}) as found:
+            assert found.status == 200
+        async with session.get(f"{API}/artifacts", headers={"X-Remote-User": "admin"}) as found:
+            assert found.status == 403
+        masters = {"X-Remote-User": "admin", "X-Remote-Group": "system:masters"}
+        async with session.get(f"{API}/artifacts", headers=masters) as found:
+            assert (found.status, (await found.json())["message"]) == (503, "what is kept cannot be read now")
 
 
 async def _kept_run(front: Fronted, namespace: str, name: str) -> str:

@@ -1,6 +1,7 @@
 """``toe apiserver``: serves ``artifacts.toe.run`` behind the API server, and to nobody else.
 
-A process of its own: an APIService that does not answer makes every deletion of a namespace in the cluster hang.
+A process of its own: an APIService that does not answer makes every deletion of a namespace in the cluster hang. For
+the same reason it starts, and is Ready, without its store: who lists is told so, and discovery is answered.
 """
 
 import argparse
@@ -18,14 +19,14 @@ from aiohttp import web
 from toe.api.surroundings import Surroundings
 from toe.collector.artifacts import Artifacts
 from toe.collector.frontproxy import FrontProxy
+from toe.collector.opening import OpeningStore
 from toe.collector.people import AccessReviews
 from toe.errors import SettingsError
 from toe.kube.access import Access, from_kubeconfig, in_cluster
 from toe.kube.client import Client
 from toe.kube.log import LOG_LEVELS, configure_log
-from toe.kube.serving import Certificate, Listener, MountedFiles, Source
-from toe.store.directory import DirectoryStore
-from toe.store.port import Store
+from toe.kube.serving import Certificate, Listener, MountedFiles
+from toe.store.location import ACCEPTED, open_store
 
 LAST_SECONDS = 5.0
 """How long requests are still taken after the signal to stop: endpoints take a moment to forget a pod."""
@@ -43,27 +44,28 @@ def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], date
         access = _access(options, around)
         source = MountedFiles(options.tls_cert, options.tls_key)
         certificate = Certificate(source, trust=options.ca_cert, name=options.serving_name)
-        store = DirectoryStore(options.store)
+        front_proxy = FrontProxy(source, clock)
+        place = (options.store, dict(_pair(text) for text in options.store_option or ()))
+        return uvloop.run(_serve(access, place, front_proxy, certificate, options.port, clock))
     except SettingsError as error:
         print(f"toe apiserver: {error}", file=sys.stderr)
         return 2
-    return uvloop.run(_serve(access, store, source, certificate, options.port, clock))
 
 
 async def _serve(
     access: Access,
-    store: Store,
-    source: Source,
+    place: tuple[str, dict[str, str]],
+    front_proxy: FrontProxy,
     certificate: Certificate,
     port: int,
     clock: Callable[[], datetime],
 ) -> int:
+    store = OpeningStore(lambda: open_store(*place))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with Client(access) as client:
-        front_proxy = FrontProxy(source, clock)
         artifacts = Artifacts(store, front_proxy, AccessReviews(client), clock)
 
         def missing() -> str:
@@ -74,6 +76,7 @@ async def _serve(
             return certificate.missing()
 
         follow = asyncio.create_task(front_proxy.follow(client))
+        opening = asyncio.create_task(store.run())
         told = asyncio.create_task(stop.wait())
         async with Listener(application(artifacts, missing)).listening(port, front_proxy.context()):
             _log.info("apiserver started", server=access.server, port=port)
@@ -82,9 +85,9 @@ async def _serve(
             if not failed:
                 await asyncio.sleep(LAST_SECONDS)
                 await _until_sent(artifacts)
-        for task in (follow, told):
+        for task in (follow, told, opening):
             task.cancel()
-        await asyncio.gather(follow, told, return_exceptions=True)
+        await asyncio.gather(follow, told, opening, return_exceptions=True)
         if failed:
             _log.error("apiserver failed", error=repr(follow.exception()))
             return 1
@@ -124,7 +127,10 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="toe apiserver", description="Serves kept files to people, behind the API server (artifacts.toe.run)."
     )
-    parser.add_argument("--store", type=Path, required=True, metavar="DIR", help="where the collector keeps files")
+    parser.add_argument("--store", required=True, metavar="LOCATION", help=f"where artifacts are kept: {ACCEPTED}")
+    parser.add_argument(
+        "--store-option", action="append", metavar="NAME=VALUE", help="of an object store, may be repeated"
+    )
     parser.add_argument("--tls-cert", type=Path, required=True, help="certificate to serve, loaded again on change")
     parser.add_argument("--tls-key", type=Path, required=True, help="its key")
     parser.add_argument("--ca-cert", type=Path, help="what the APIService trusts: readiness checks the certificate")
@@ -134,6 +140,13 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--context", help="context of the kubeconfig")
     parser.add_argument("--log-level", default="info", choices=LOG_LEVELS)
     return parser.parse_args(arguments)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    if not (name and value):
+        raise SettingsError(f"--store-option: NAME=VALUE is wanted, not {name!r}")
+    return name, value
 
 
 def _access(options: argparse.Namespace, around: Surroundings) -> Access:
