@@ -113,8 +113,6 @@ class Server:
         async def answering(request: web.Request) -> web.Response:
             reason = ""
             try:
-                if request.version < HttpVersion11:  # no Host, no way to say how long a body is but to close
-                    raise bad_request("HTTP/1.1 is wanted")
                 status, found = await answer(request)
             except DenialError as denial:
                 status, found, reason = denial.status, denial.answer(), denial.reason
@@ -140,7 +138,10 @@ class Server:
             request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
         ) -> web.StreamResponse:
             try:
-                return await handler(request)
+                if request.version >= HttpVersion11:  # before it nobody says how long a body is but by closing
+                    return await handler(request)
+                response = _json(400, bad_request("HTTP/1.1 is wanted").answer())
+                response.force_close()
             except web.HTTPException as error:  # no such path, no such method
                 reason = (error.reason or "").title().replace(" ", "")
                 response = _json(error.status, {"reason": reason, "message": "this is not served here"})
@@ -148,7 +149,7 @@ class Server:
                     response.headers[hdrs.ALLOW] = allow
                 if not request.content.is_eof():
                     response.force_close()
-                return response
+            return response
 
         return denying
 
