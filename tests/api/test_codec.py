@@ -83,6 +83,21 @@ def test_scalars_are_read_as_kubectl_reads_them(text: str, value: Any) -> None:
     assert _read(f"a: {text}")["a"] == value
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r'{"v": "\ud83d\ude00"}', "\U0001f600"),
+        (r'{"v": "a\\\uD83D\uDE00\u00e9"}', "a\\\U0001f600é"),
+        (r'{"v": "\\ud83d\\ude00"}', r"\ud83d\ude00"),
+        (r"v: '\ud83d\ude00'", r"\ud83d\ude00"),
+    ],
+)
+def test_json_escapes_beyond_the_first_plane_are_one_character(text: str, value: str) -> None:
+    """As kubectl reads them; a backslash that is itself escaped, and YAML, are left alone."""
+    assert [document.raw["v"] for document in read_documents(text)] == [value]
+    assert [document.raw["v"] for document in read_documents(text.encode())] == [value]
+
+
 def test_a_manifest_becomes_its_type() -> None:
     """Both kinds are known by their words."""
     assert isinstance(decode(powertool_manifest()), PowerTool)

@@ -82,6 +82,12 @@ class Answer(NamedTuple):
         return str(self.body.get("message", ""))
 
     @property
+    def causes(self) -> list[tuple[str, str]]:
+        """Is (field, message) of every cause of a refusal."""
+        listed = (self.body.get("details") or {}).get("causes") or ()
+        return [(cause.get("field", ""), cause.get("message", "")) for cause in listed]
+
+    @property
     def policy(self) -> str:
         """Is the name of the policy of the fence that refused, without its prefix; empty when none did."""
         _, found, rest = self.message.partition("ValidatingAdmissionPolicy 'toe-fence-")

@@ -3,7 +3,8 @@
 The API server's verdict on each is asked for by test_schema.py; nothing here says what it is.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tests.builders import Raw, config_manifest, powertool_manifest
@@ -512,3 +513,21 @@ def manifests() -> Iterator[tuple[str, Raw]]:
     yield "shape/null-spec", {**a_run(), "spec": None}
     yield "shape/list-spec", {**a_tool(), "spec": []}
     yield "shape/no-spec", {key: value for key, value in a_tool().items() if key != "spec"}
+
+
+def same_fields(message: str, causes: Sequence[tuple[str, str]], paths: Sequence[str]) -> bool:
+    """Tells whether a refusal of the API server's and the offline verdict speak of the same fields.
+
+    The server stops early: it tells unknown fields before anything else, and asks no rule while a schema is broken.
+    A mapping where a word belongs is an unknown field below that word to it, and a rule that cannot be computed (a
+    duration beyond what CEL can hold) speaks of the struct, not of the field.
+    """
+    unknown = re.findall(r'unknown field "([^"]+)"', message)
+    fields = [field for field, _ in causes if field != "<nil>"]
+    if unknown:
+        return all(any(f == path or f.startswith((path + ".", path + "[")) for path in paths) for f in unknown)
+    if any(field == "<nil>" for field, _ in causes):
+        return set(fields) <= set(paths)
+    if "evaluating rule" in message:
+        return all(any(path.startswith(field + ".") for path in paths) for field in fields)
+    return set(fields) == set(paths)

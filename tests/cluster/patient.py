@@ -53,6 +53,8 @@ class Patient:
 
     def __init__(self, fenced: Fenced) -> None:
         self.fenced, self.server = fenced, fenced.server
+        self.port = 0
+        """Where its webhook listens, on every address of this host."""
         self._as: dict[str, str] = {}
 
     def who(self, line: str) -> str:
@@ -135,7 +137,7 @@ def installed(cluster: Cluster, place: Path, raws: Sequence[Raw] = CONFIGS) -> I
         ):
             fenced.server.make(obj)
         fenced.server.send("PATCH", "/api/v1/nodes/node-none/status", a_node("Debian GNU/Linux 12"), MERGE)
-        with _webhook(cluster, place, fenced):
+        with _webhook(cluster, place, fenced) as found.port:
             yield found
     finally:
         for obj in (*accounts(SETTINGS)[1:], *raws):
@@ -145,7 +147,7 @@ def installed(cluster: Cluster, place: Path, raws: Sequence[Raw] = CONFIGS) -> I
 
 
 @contextmanager
-def _webhook(cluster: Cluster, place: Path, fenced: Fenced) -> Iterator[None]:
+def _webhook(cluster: Cluster, place: Path, fenced: Fenced) -> Iterator[int]:
     """Serves as toe's own account, without a pod: the fence keeps it from writing the catalog, so tests may."""
     config = yaml.safe_load(cluster.kubeconfig.read_text())
     config["users"][0]["user"] |= {
@@ -171,7 +173,7 @@ def _webhook(cluster: Cluster, place: Path, fenced: Fenced) -> Iterator[None]:
         try:
             until(lambda: _listens(cluster.host_address, port), "the webhook listens", 40)
             fenced.server.make(hooks)
-            yield
+            yield port
         finally:
             fenced.server.remove(hooks)
             process.terminate()

@@ -1,6 +1,5 @@
 """The CustomResourceDefinitions against a real API server: what it accepts, what it refuses, and in which words."""
 
-import re
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,7 +11,7 @@ import yaml
 
 from devcluster import Cluster
 from tests.builders import Raw, a_pod, a_powertool, a_snapshot, merged
-from tests.cluster.manifests import a_run, a_tool, manifests
+from tests.cluster.manifests import a_run, a_tool, manifests, same_fields
 from tests.cluster.raw_api import Answer, RawApi
 from toe.api.codec import problems_of, read_documents, to_yaml
 from toe.api.crd import KINDS, custom_resource_definition
@@ -85,27 +84,11 @@ def test_the_offline_verdict_is_the_servers(api: RawApi) -> None:
     differences = []
     for name, manifest in manifests():
         answer, problems = tried(api, manifest), problems_of(manifest)
-        if answer.is_accepted != (not problems) or not _same_fields(answer, [problem.path for problem in problems]):
+        if answer.is_accepted != (not problems) or not same_fields(
+            answer.message, answer.causes, [problem.path for problem in problems]
+        ):
             differences.append(f"{name}: {answer}; offline: {[str(problem) for problem in problems]}")
     assert not differences, "\n".join(differences)
-
-
-def _same_fields(answer: Answer, paths: list[str]) -> bool:
-    """Tells whether both speak of the same fields.
-
-    The server stops early: it tells unknown fields before anything else, and asks no rule while a schema is broken.
-    A mapping where a word belongs is an unknown field below that word to it, and a rule that cannot be computed (a
-    duration beyond what CEL can hold) speaks of the struct, not of the field.
-    """
-    unknown = re.findall(r'unknown field "([^"]+)"', answer.message)
-    fields = [field for field, _ in answer.causes if field != "<nil>"]
-    if unknown:
-        return all(any(f == path or f.startswith((path + ".", path + "[")) for path in paths) for f in unknown)
-    if any(field == "<nil>" for field, _ in answer.causes):
-        return set(fields) <= set(paths)
-    if "evaluating rule" in answer.message:
-        return all(any(path.startswith(field + ".") for path in paths) for field in fields)
-    return set(fields) == set(paths)
 
 
 def test_the_table_is_large_and_has_both_kinds_of_manifests() -> None:
@@ -332,4 +315,4 @@ def test_manifests_of_the_go_implementation_that_mean_nothing_are_refused_by_fie
         assert {problem.path for problem in problems_of(document.raw)} == expected
         answer = tried(api, document.raw)
         assert not answer.is_accepted
-        assert _same_fields(answer, sorted(expected)), answer
+        assert same_fields(answer.message, answer.causes, sorted(expected)), answer

@@ -29,7 +29,7 @@ from toe.policy.verdict import Denied
 from toe.webhook.judge import judge_run, read_run
 from toe.webhook.review import Answer, read_review, write_answer
 
-ROUNDS = 5000
+ROUNDS = 10_000
 
 
 def _security(random: Random) -> Raw:
@@ -155,7 +155,7 @@ def _controller(cluster: Cluster, raw: Raw) -> tuple[bool, str]:
 
 
 def test_lint_webhook_and_controller_agree() -> None:
-    """On 5,000 random runs among random configs, pods, labels, rights and profiles."""
+    """On 10,000 random runs among random configs, pods, labels, rights and profiles."""
     random = Random(5)
     met = dict.fromkeys(("schema", "refused", "waits", "allowed", "lint refuses"), 0)
     for _ in range(ROUNDS):

@@ -77,7 +77,7 @@ def read_documents(text: str | bytes, *, source: str = "") -> list[Document]:
     if len(text) > MAX_MANIFEST_BYTES:
         raise DecodeError(f"is larger than the {MAX_MANIFEST_BYTES} bytes that the API server takes", source=source)
     try:
-        roots = [root for root in yaml.load_all(text, Loader=_Loader) if root is not None]
+        roots = [root for root in yaml.load_all(_paired(text), Loader=_Loader) if root is not None]
     except yaml.YAMLError as error:
         raise DecodeError(f"is no YAML: {_one_line(error)}", source=source) from None
     except (RecursionError, ValueError) as error:
@@ -92,6 +92,21 @@ def read_documents(text: str | bytes, *, source: str = "") -> list[Document]:
         else:
             documents.append(Document(root, name))
     return documents
+
+
+def _paired(text: str | bytes) -> str | bytes:
+    r"""Writes what JSON escapes as two surrogates (``\ud83d\ude00``) as YAML writes it: there they are no character."""
+    if isinstance(text, bytes):
+        return str(_paired(text.decode("latin-1"))).encode("latin-1")
+    return _PAIR.sub(_as_yaml, text) if text.lstrip()[:1] in ("{", "[") else text
+
+
+def _as_yaml(pair: re.Match[str]) -> str:
+    high, low = int(pair[2], 16), int(pair[3], 16)
+    return f"{pair[1]}\\U{0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00):08x}"
+
+
+_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 
 
 def problems_of(raw: dict[str, Any], *, source: str = "") -> list[DecodeError]:

@@ -11,14 +11,15 @@ from toe.api.settings import Settings
 def stamp() -> tuple[Object, Object]:
     """Returns the MutatingAdmissionPolicy (stable since Kubernetes 1.36) that writes the caller, and its binding.
 
-    JSONPatch, since ApplyConfiguration refuses lists that are atomic. Where there is no spec the schema says so better.
+    JSONPatch, since ApplyConfiguration refuses lists that are atomic. Where there is no spec, or a word in its place,
+    the schema says so better.
     """
     value = (
         "Object.spec.requester{username: request.userInfo.username, uid: request.userInfo.?uid.orValue(''), "
         "groups: request.userInfo.?groups.orValue([])}"
     )
     patch = (
-        "!has(object.spec) ? [] : "
+        "!has(object.spec) || type(object.spec) != map ? [] : "
         f'[JSONPatch{{op: "add", path: "/spec/requester", value: {value}}}] + (has(request.userInfo.extra) '
         '? [JSONPatch{op: "add", path: "/spec/requester/extra", value: request.userInfo.extra}] : [])'
     )
