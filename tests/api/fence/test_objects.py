@@ -120,4 +120,4 @@ def test_the_stamp_is_apart_and_has_no_exception() -> None:
     assert "matchConditions" not in policy["spec"]
     assert policy["spec"]["failurePolicy"] == "Fail"
     expression = policy["spec"]["mutations"][0]["jsonPatch"]["expression"]
-    assert expression.startswith("!has(object.spec) ? [] :")
+    assert expression.startswith("!has(object.spec) || type(object.spec) != map ? [] :")
