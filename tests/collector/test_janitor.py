@@ -66,3 +66,16 @@ async def test_a_claim_is_forgotten_an_hour_after_its_ticket_expired(tmp_path: P
         assert await collector.janitor.forget() == 1
         assert (await supervisor.claim())[0] == 401
         assert not files(tmp_path / "store" / ".toe")
+
+
+async def test_what_is_past_its_time_goes(tmp_path: Path) -> None:
+    """With a receipt."""
+    place = a_place(tmp_path)
+    async with collecting(place) as collector, supervising(collector) as supervisor:
+        await supervisor.upload("a", b"a")
+        await collector.janitor.retire()
+        assert len(place.kept()) == 1
+        collector.clock.append(NOW + timedelta(days=8))
+        await collector.janitor.retire()
+        assert place.kept() == {}
+        assert len(files(place.store / ".toe" / "receipts")) == 1

@@ -64,12 +64,12 @@ async def test_a_file_comes_in_chunks_and_is_kept_with_its_record(tmp_path: Path
         assert (until - kept_at).days == 7
 
 
-@pytest.mark.parametrize(("asked", "limit", "days"), [(None, None, 7), (30, None, 30), (30, 10, 10), (None, 3, 3)])
-async def test_a_file_is_kept_as_long_as_the_run_and_the_limit_say(
-    tmp_path: Path, asked: int | None, limit: int | None, days: int
+@pytest.mark.parametrize(("asked", "most", "days"), [(None, 7, 7), (3, 7, 3), (30, 7, 7), (None, 40, 40)])
+async def test_a_file_is_kept_as_long_as_the_run_says_and_the_administrator_permits(
+    tmp_path: Path, asked: int | None, most: int, days: int
 ) -> None:
-    """The limit is the cluster's."""
-    place, terms = a_place(tmp_path), Terms(retention_limit=limit)
+    """At most the administrator's own days."""
+    place, terms = a_place(tmp_path), Terms(retention_days=most)
     async with (
         collecting(place, terms=terms) as collector,
         supervising(collector, retention_days=asked) as supervisor,

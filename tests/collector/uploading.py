@@ -34,6 +34,7 @@ from toe.collector.uploads import Terms, Uploads
 from toe.errors import ClusterError
 from toe.kube.serving import Certificate, Listener, MountedFiles
 from toe.store.directory import DirectoryStore
+from toe.store.retention import Retention, Rules
 
 NOW = datetime(2026, 10, 24, 12, tzinfo=UTC)
 RUN = a_powertool()
@@ -154,7 +155,7 @@ async def collecting(
     claims, room, counters = Claims(store), Room(store, partials, quotas, place.store), Counters()
     sessions = Sessions(store, claims, partials, room, threads, now)
     uploads = Uploads(store, sessions, partials, room, runs, terms, threads, now)
-    janitor = Janitor(sessions, claims, partials, room, now)
+    janitor = Janitor(sessions, claims, partials, room, now, Retention(store, Rules()))
     await janitor.sweep()
     await room.survey()
     keys = TicketKeys(place.keys)

@@ -14,10 +14,9 @@ import msgspec
 from toe.api.meta import Struct
 from toe.api.ticket import Ticket
 from toe.errors import ExistsError, MissingError, StoreError
-from toe.store.names import CLAIMS, COMPLETE, OWN, artifact_key
+from toe.store.names import CLAIMS, COMPLETE, SESSIONS, artifact_key
 from toe.store.port import Store
 
-SESSIONS = f"{OWN}sessions/"
 MOST_BYTES = 64 * 1024
 _Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 

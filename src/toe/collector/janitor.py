@@ -11,10 +11,13 @@ from toe.collector.partials import Partials
 from toe.collector.room import Room
 from toe.collector.sessions import Sessions
 from toe.errors import StoreError
+from toe.store.retention import Retention
 
 PAUSE_SECONDS = 60.0
 SURVEY_ROUNDS = 10
 """What is kept is counted, and old claims are looked for, once in so many rounds."""
+RETENTION_ROUNDS = 60
+"""What is past its time goes once in so many rounds."""
 FORGET_AFTER = timedelta(hours=1)
 """After the ticket has expired: its id can be forgotten then, since it is good for nothing."""
 _log = structlog.get_logger(__name__)
@@ -30,7 +33,10 @@ class Janitor:
         partials: Partials,
         room: Room,
         clock: Callable[[], datetime],
+        retention: Retention | None = None,
     ) -> None:
+        """Without ``retention`` nothing that is kept goes."""
+        self._retention = retention
         self._sessions, self._claims, self._partials, self._room, self._clock = sessions, claims, partials, room, clock
         self.has_surveyed = False
 
@@ -40,6 +46,8 @@ class Janitor:
         while True:
             try:
                 await self.sweep()
+                if rounds % RETENTION_ROUNDS == 1:  # not at once: who restarts is wanted for other things first
+                    await self.retire()
                 if rounds % SURVEY_ROUNDS == 0:
                     await self._room.survey()
                     self.has_surveyed = True
@@ -62,6 +70,24 @@ class Janitor:
         if removed:
             _log.info("partial files removed", files=removed)
         return removed
+
+    async def retire(self) -> None:
+        """Deletes artifacts whose time is over, or that are too much, and says so."""
+        if self._retention is None:
+            return
+        done = await self._retention.run(self._clock())
+        _log.info(
+            "retention",
+            expired=done.expired,
+            over_limit=done.over_limit,
+            orphans=done.orphans,
+            freed=done.freed,
+            kept=done.kept,
+            held=done.held,
+            failed=done.failed,
+            unreadable=len(done.unreadable),
+            missing=len(done.missing),
+        )
 
     async def forget(self) -> int:
         """Removes claims whose tickets have expired an hour ago, and tells how many it were."""

@@ -39,6 +39,7 @@ from toe.kube.log import LOG_LEVELS, configure_log
 from toe.kube.serving import Certificate, Listener, chosen_certificate, serving_flags
 from toe.store.directory import DirectoryStore
 from toe.store.location import ACCEPTED, open_store
+from toe.store.retention import Retention, Rules
 
 SERVICE = "toe-collector"
 COMPONENT = "toe-collector"
@@ -65,6 +66,7 @@ class Plan(NamedTuple):
     quotas: Quotas
     gate: Gate
     downloads: bool
+    rules: Rules
     max_sessions: int
 
     @property
@@ -118,7 +120,7 @@ async def _serve(
         room = Room(store, partials, plan.quotas, plan.place)
         sessions = Sessions(store, claims, partials, room, threads, clock)
         uploads = Uploads(store, sessions, partials, room, runs, plan.terms, threads, clock)
-        janitor = Janitor(sessions, claims, partials, room, clock)
+        janitor = Janitor(sessions, claims, partials, room, clock, Retention(store, plan.rules))
 
         def missing() -> str:
             if stop.is_set():
@@ -190,7 +192,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     lease = parse_duration(options.lease)
     if lease is None or lease.total_seconds() < 1:
         raise SettingsError(f"--lease: a duration of at least 1s such as 30s is wanted, not {options.lease!r}")
-    for flag in ("retention_days", "retention_limit", "max_connections", "max_connections_per_address", "max_sessions"):
+    for flag in ("retention_days", "max_connections", "max_connections_per_address", "max_sessions"):
         value = getattr(options, flag)
         if value is not None and value < 1:
             raise SettingsError(f"--{flag.replace('_', '-')}: a number of at least 1 is wanted, not {value}")
@@ -204,7 +206,6 @@ def _plan(options: argparse.Namespace) -> Plan:
         terms=Terms(
             lease_seconds=lease.total_seconds(),
             retention_days=options.retention_days,
-            retention_limit=options.retention_limit,
             compares_addresses=options.pod_addresses == "enforce",
         ),
         quotas=Quotas(
@@ -212,6 +213,7 @@ def _plan(options: argparse.Namespace) -> Plan:
             namespace=_bytes(options.quota_namespace, "--quota-namespace") if options.quota_namespace else None,
             low_water=_bytes(options.low_water, "--low-water"),
         ),
+        rules=Rules(limit=_bytes(options.retention_limit, "--retention-limit") if options.retention_limit else None),
         gate=Gate(options.max_connections, options.max_connections_per_address),
         max_sessions=options.max_sessions,
         downloads=options.downloads,
@@ -264,9 +266,13 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--quota-namespace", metavar="SIZE", help="of the files of a namespace; default: none")
     parser.add_argument("--low-water", default="256Mi", metavar="SIZE", help="stays free whatever comes (%(default)s)")
     parser.add_argument(
-        "--retention-days", type=int, default=7, metavar="DAYS", help="of a run that says nothing (%(default)s)"
+        "--retention-days",
+        type=int,
+        default=7,
+        metavar="DAYS",
+        help="of a run that says nothing, and the most it may ask for (%(default)s)",
     )
-    parser.add_argument("--retention-limit", type=int, metavar="DAYS", help="no file is kept longer; default: none")
+    parser.add_argument("--retention-limit", metavar="SIZE", help="above it the oldest files go first; default: none")
     parser.add_argument(
         "--lease", default="30s", help="a tool ends when its lease was not renewed so long (%(default)s)"
     )

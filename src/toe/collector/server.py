@@ -138,7 +138,8 @@ class Server:
             request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
         ) -> web.StreamResponse:
             try:
-                if request.version >= HttpVersion11:  # before it nobody says how long a body is but by closing
+                # Before HTTP/1.1 nobody says how long a body is but by closing; who only looks at a probe may.
+                if request.version >= HttpVersion11 or not request.path.startswith("/v1/"):
                     return await handler(request)
                 response = _json(400, bad_request("HTTP/1.1 is wanted").answer())
                 response.force_close()

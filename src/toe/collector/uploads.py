@@ -56,8 +56,7 @@ class Terms(Struct, frozen=True):
 
     lease_seconds: float = 30.0
     retention_days: int = 7
-    retention_limit: int | None = None
-    """Days that no artifact is kept longer; None: any time that a run may ask for."""
+    """Of a run that says nothing, and the most that one may ask for."""
     compares_addresses: bool = False
     chunk_bytes: int = CHUNK_BYTES
 
@@ -347,9 +346,7 @@ class Uploads:
     def _record(self, claim: Claim, file: File, size: int, sha256: str) -> Record:
         run = self._runs.find(claim.namespace, claim.run, claim.run_uid)
         now = self._clock()
-        days = claim.retention_days or self.terms.retention_days
-        if self.terms.retention_limit is not None:
-            days = min(days, self.terms.retention_limit)
+        days = min(claim.retention_days or self.terms.retention_days, self.terms.retention_days)
         compressed = run is not None and run.spec.output.compress == "zstd" and file.name.endswith(".zst")
         encoding: Literal["", "zstd"] = "zstd" if compressed else ""
         return Record(
