@@ -315,6 +315,22 @@ async def test_trust_follows_the_config_map(front: Fronted, namespace: str) -> N
     await until(200)
 
 
+async def test_no_secret_gets_into_the_log(front: Fronted, namespace: str) -> None:
+    """Neither a token, nor what cannot be read, nor what a file holds."""
+    name = await keep(front.store, namespace, content=b"canary-content")
+    path = f"{API}/namespaces/{namespace}/artifacts/{name}/content"
+    for header in ("Bearer canary-token", "Bearer canary-" + "x" * 50_000, "canary-\u00e9"):
+        async with front.session(PROXY) as session:
+            named = {"X-Remote-User": "alice", "Authorization": header}
+            async with session.get(path, headers=named) as found:
+                assert found.status == (400 if len(header) > 8000 else 200)
+                assert header[:20].encode() not in await found.read()
+    told = (front.place / "apiserver.log").read_bytes()
+    records = b"".join(path.read_bytes() for path in (front.place / "store" / ".toe").rglob("*.json"))
+    assert b"canary" not in told + records
+    assert name.encode() in told
+
+
 async def test_it_answers_without_its_store(front: Fronted, tmp_path: Path) -> None:
     """A second one, whose store cannot be opened, is Ready: a namespace is deleted only while discovery is answered."""
     other = Fronted(front.cluster, front.rest, front.store, front.place, free_port())

@@ -5,6 +5,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -606,6 +607,69 @@ async def test_one_person_takes_no_more_than_his_share(scene: Scene, monkeypatch
     go_on.set()
     assert {status for status, _, _ in await asyncio.gather(*asked, other)} == {200}
     await asyncio.wait_for(waiting, 1)
+
+
+async def test_no_request_is_an_error_of_ours(scene: Scene) -> None:
+    """Whatever path, query and headers somebody makes of what is good: below 500, and no content of others."""
+    mine, other = await keep(scene.store), await keep(scene.store, namespace="staging", content=b"canary")
+    chance = random.Random(11)
+    pieces = [
+        mine,
+        other,
+        "artifacts",
+        "content",
+        "log",
+        "namespaces",
+        "shop",
+        "staging",
+        "..",
+        ".",
+        "%2e%2e",
+        "%2F",
+        "%00",
+    ]
+    pieces += [
+        "%ff",
+        "",
+        "apis",
+        "v1alpha1",
+        "artifacts.toe.run",
+        ".toe",
+        "~",
+        "a" * 300,
+        "%25",
+        "%c3%a9",
+        "openapi",
+        "v2",
+    ]
+    queries = ["watch", "limit", "continue", "labelSelector", "fieldSelector", "includeObject", "%00", ""]
+    values = ["true", "-1", "%ff", "a%20b", "k7", "metadata.name%3D" + mine, "%F0%9F%A6%B6", "()", "!", ",", "x" * 500]
+    headers = {
+        "Range": ["bytes=0-", "bytes=-1", "bytes=5-1,2-3", "items=1", "\u00e9", "bytes=" + "9" * 30 + "-"],
+        "Accept": [
+            TABLE,
+            "application/json;as=Table",
+            ";;;,,,",
+            "a/b;c=d=e",
+            "*/*;q",
+            "application/json;as=;v=v1;g=meta.k8s.io",
+        ],
+        "If-Range": ['"x"', "W/", ""],
+        "If-None-Match": ["*", ",,,", '"'],
+        "Audit-ID": ["\u00e9", "x" * 3000],
+    }
+    for _ in range(500):
+        parts = chance.choices(pieces, k=chance.randint(1, 8))
+        start = chance.choice([SHOP, f"{SHOP}/{mine}", f"{SHOP}/{mine}/content", API, ""])
+        path = f"{start}/{'/'.join(parts)}" if chance.random() < 0.7 else start or "/apis"
+        if chance.random() < 0.5:
+            path += (
+                f"?{chance.choice(queries)}={chance.choice(values)}&{chance.choice(queries)}={chance.choice(values)}"
+            )
+        sent = {name: chance.choice(found) for name, found in headers.items() if chance.random() < 0.4}
+        status, body, _ = await scene.ask(path, method=chance.choice(["GET", "GET", "HEAD", "POST"]), **sent)
+        assert status < 500, (path, sent)
+        assert b"canary" not in (body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
 async def test_what_was_done_is_counted(scene: Scene) -> None:

@@ -18,6 +18,7 @@ from aiohttp import web
 
 from toe.api.surroundings import Surroundings
 from toe.collector.artifacts import Artifacts
+from toe.collector.connections import Gate
 from toe.collector.frontproxy import FrontProxy
 from toe.collector.opening import OpeningStore
 from toe.collector.people import AccessReviews
@@ -28,6 +29,8 @@ from toe.kube.log import LOG_LEVELS, configure_log
 from toe.kube.serving import Certificate, Listener, MountedFiles
 from toe.store.location import ACCEPTED, open_store
 
+CONNECTIONS = 2048
+"""At the same time; all but probes come from one address or three, the API servers'."""
 LAST_SECONDS = 5.0
 """How long requests are still taken after the signal to stop: endpoints take a moment to forget a pod."""
 LAST_DOWNLOADS_SECONDS = 45.0
@@ -78,7 +81,8 @@ async def _serve(
         follow = asyncio.create_task(front_proxy.follow(client))
         opening = asyncio.create_task(store.run())
         told = asyncio.create_task(stop.wait())
-        async with Listener(application(artifacts, missing)).listening(port, front_proxy.context()):
+        listener = Listener(application(artifacts, missing), connect=Gate(CONNECTIONS, CONNECTIONS).connect)
+        async with listener.listening(port, front_proxy.context()):
             _log.info("apiserver started", server=access.server, port=port)
             await asyncio.wait((follow, told), return_when=asyncio.FIRST_COMPLETED)
             failed = follow.done()
