@@ -31,8 +31,9 @@ async def test_partial_files_go_at_the_start_too(tmp_path: Path) -> None:
             await supervisor.claim()
             _, found = await supervisor.open("partial")
             await supervisor.put(found["file"], 0, b"p" * 500)
-        (place.scratch / "stray").mkdir()
-        (place.scratch / "stray" / "x.part").write_text("x")
+        for stray in ("lost+found", "f" * 64):
+            (place.scratch / "partial" / stray).mkdir()
+            (place.scratch / "partial" / stray / "x.part").write_text("x")
         async with collecting(place):
             assert len(place.partials()) == 3
         async with collecting(place, clock=[NOW + timedelta(hours=1)]):

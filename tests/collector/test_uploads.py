@@ -365,4 +365,4 @@ async def test_many_at_once_are_all_whole(tmp_path: Path) -> None:
             assert (await supervisor.complete())[1]["files"] == 4
         assert sorted(place.kept().values()) == sorted(expected)
         assert place.partials() == []
-        assert os.listdir(place.scratch) == []
+        assert os.listdir(place.scratch / "partial") == []

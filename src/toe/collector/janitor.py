@@ -1,6 +1,7 @@
 """Removes what belongs to sessions that have ended: at the start, and again every minute."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -20,6 +21,7 @@ RETENTION_ROUNDS = 60
 """What is past its time goes once in so many rounds."""
 FORGET_AFTER = timedelta(hours=1)
 """After the ticket has expired: its id can be forgotten then, since it is good for nothing."""
+_TICKET = re.compile(r"[0-9a-f]{64}")
 _log = structlog.get_logger(__name__)
 
 
@@ -62,7 +64,7 @@ class Janitor:
         self._sessions.rest()
         removed = 0
         for ticket in await asyncio.to_thread(self._partials.tickets):
-            claim = await self._claims.of_ticket(ticket)
+            claim = await self._claims.of_ticket(ticket) if _TICKET.fullmatch(ticket) else None
             if claim is None:
                 removed += await asyncio.to_thread(self._partials.drop, ticket)
             elif claim.expires_at <= self._clock() or await self._claims.is_ended(claim):

@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 from toe.errors import SettingsError
 
+PLACE = "partial"
+"""Below a volume's root, which belongs to somebody else and has a lost+found."""
 PART, AT, NAME = ".part", ".at", ".name"
 PIECE_BYTES = 1024 * 1024
 _DIGITS = 20
@@ -35,6 +37,7 @@ class Partials:
 
     def __init__(self, root: Path) -> None:
         """Raises SettingsError when nothing can be written there."""
+        root = root / PLACE
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             root.chmod(0o700)
