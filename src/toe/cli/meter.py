@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from toe.api.quantity import format_bytes
 from toe.cli.screen import Screen
 from toe.report.text import one_line
 
@@ -35,11 +36,20 @@ def meter_for(screen: Screen) -> Iterator[Meter]:
         yield Silent()
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+    from rich.text import Text
+
+    class Pace(ProgressColumn):
+        """Shows how much comes in a second, in the units of every other table."""
+
+        def render(self, task: Task) -> Text:
+            """Returns it; nothing before it is known."""
+            return Text(f"{format_bytes(int(task.speed))}/s" if task.speed else "")
 
     console = Console(file=screen.stdout, no_color=not screen.has_colour, force_terminal=True, width=screen.width)
     named = TextColumn("{task.description}", markup=False)
-    with Progress(named, BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=console, transient=True) as bars:
+    size = DownloadColumn(binary_units=True)
+    with Progress(named, BarColumn(), size, Pace(), console=console, transient=True) as bars:
 
         class Bar:
             """Draws one bar for the file that is coming."""
