@@ -19,6 +19,8 @@ from devcluster.errors import DevClusterError
 HERE = Path(__file__).parent
 KUBERNETES = HERE / "kubernetes"
 RUNTIME = HERE / "runtime"
+DNS = HERE / "dns"
+MODULES = (KUBERNETES, RUNTIME, DNS)
 
 Report = Callable[[str], None]
 
@@ -34,8 +36,12 @@ class Program:
 
     name: str
     package: str
+    module: Path = RUNTIME
     tags: str = ""
-    is_kubernetes: bool = False
+
+    @property
+    def is_kubernetes(self) -> bool:
+        return self.module == KUBERNETES
 
 
 PROGRAMS = {
@@ -44,7 +50,7 @@ PROGRAMS = {
         Program("etcd", "./etcd"),
         # The first of Kubernetes compiles most of what the others share.
         *(
-            Program(name, f"k8s.io/kubernetes/cmd/{name}", is_kubernetes=True)
+            Program(name, f"k8s.io/kubernetes/cmd/{name}", module=KUBERNETES)
             for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
         ),
         *(
@@ -52,6 +58,7 @@ PROGRAMS = {
             for name in ("containerd", "containerd-shim-runc-v2", "ctr")
         ),
         Program("pause", "./pause"),
+        Program("coredns", ".", module=DNS),
     )
 }
 
@@ -76,19 +83,20 @@ class Binaries:
         kubernetes = _fingerprint(
             *(KUBERNETES / file for file in ("go.mod", "go.sum", "tools.go")), text=self._flags(PROGRAMS["kubelet"])
         )
-        runtime = _fingerprint(
-            *(path for path in sorted(RUNTIME.rglob("*")) if path.is_file()), text=self._flags(PROGRAMS["containerd"])
-        )
         self._kubernetes = cache / "binaries" / f"kubernetes-{kubernetes_version}-{kubernetes}"
-        self._runtime = cache / "binaries" / f"runtime-{runtime}"
+        self._places = {KUBERNETES: self._kubernetes}
+        for module, program in ((RUNTIME, "containerd"), (DNS, "coredns")):
+            files = (path for path in sorted(module.rglob("*")) if path.is_file())
+            fingerprint = _fingerprint(*files, text=self._flags(PROGRAMS[program]))
+            self._places[module] = cache / "binaries" / f"{module.name}-{fingerprint}"
 
     @property
     def programs(self) -> Path:
         """The directory where containerd finds its shim."""
-        return self._runtime
+        return self._places[RUNTIME]
 
     def path(self, name: str) -> Path:
-        return (self._kubernetes if PROGRAMS[name].is_kubernetes else self._runtime) / name
+        return self._places[PROGRAMS[name].module] / name
 
     def missing(self, names: Sequence[str]) -> list[str]:
         """Those of the programs that are not built yet, in the order in which they are built best."""
@@ -107,11 +115,11 @@ class Binaries:
             return
         go = toolchain.go(self._cache, _needed_go(), self._report)
         _refuse_small_disk(go)
-        self._report(f"building {len(names)} programs with {go}; the first time takes about 13 minutes on two cores")
+        self._report(f"building {len(names)} programs with {go}; all of them take about 15 minutes on two cores")
         began = time.monotonic()
         for number, name in enumerate(names, 1):
             program = PROGRAMS[name]
-            module = self._kubernetes_module(go) if program.is_kubernetes else RUNTIME
+            module = self._kubernetes_module(go) if program.is_kubernetes else program.module
             target = self.path(name)
             target.parent.mkdir(parents=True, exist_ok=True)
             unfinished = target.with_suffix(".unfinished")
@@ -185,7 +193,7 @@ def module_text(upstream: str, version: str) -> str:
 
 def _needed_go() -> toolchain.Version:
     """The highest version that our go.mod files ask for."""
-    lines = (re.search(r"^go (\S+)$", (place / "go.mod").read_text(), re.MULTILINE) for place in (KUBERNETES, RUNTIME))
+    lines = (re.search(r"^go (\S+)$", (place / "go.mod").read_text(), re.MULTILINE) for place in MODULES)
     return max(toolchain.parse_version(line.group(1)) for line in lines if line)
 
 
