@@ -1,5 +1,6 @@
 """The programs of a cluster: their flags, their configuration files and how to see that they are ready."""
 
+import http.client
 import json
 import socket
 from collections.abc import Callable, Mapping
@@ -9,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from devcluster import processes
+from devcluster import nameserver, processes
 from devcluster.layout import API_PORT, NODE_NAME, Addresses, Layout
 
 ETCD_PORT = 2379
@@ -20,7 +21,10 @@ CNI_DIRECTORIES = ("/usr/lib/cni", "/opt/cni/bin")
 
 CONTROL_PLANE = ("etcd", "kube-apiserver")
 CONTROLLERS = ("kube-controller-manager",)
-NODE = ("containerd", "kube-scheduler", "kubelet", "kube-proxy")
+NODE = ("containerd", "kube-scheduler", "dns-forwarder", "coredns", "kubelet", "kube-proxy")
+
+# Two components are one program.
+PROGRAMS = {"dns-forwarder": "coredns"}
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ class Settings:
     @property
     def programs(self) -> tuple[str, ...]:
         """What has to be built: the components, and what these start or load."""
-        return (*self.names, *(("containerd-shim-runc-v2", "ctr", "pause") if self.node else ()))
+        own = dict.fromkeys(PROGRAMS.get(name, name) for name in self.names)
+        return (*own, *(("containerd-shim-runc-v2", "ctr", "pause") if self.node else ()))
 
 
 @dataclass(frozen=True)
@@ -56,12 +61,14 @@ class Component:
     """Whether the component with this process number answers. The API server is asked by its client instead."""
     mounts: bool = False
     """Whether it mounts things for pods, and so belongs into the mount namespace."""
+    on_host: bool = False
+    """Whether it belongs into the host's network and not into the cluster's."""
 
 
 def components(
     settings: Settings, layout: Layout, addresses: Addresses, binaries: Mapping[str, Path]
 ) -> dict[str, Component]:
-    """The components of these settings by name, in the order in which they start."""
+    """The components of these settings by name, in the order in which they start; `binaries` has their programs."""
     commands: dict[str, tuple[list[str], Callable[[int], bool]]] = {
         "etcd": (_etcd(layout), lambda pid: processes.listens(pid, ETCD_PORT)),
         "kube-apiserver": (_apiserver(settings, layout, addresses), lambda pid: processes.listens(pid, API_PORT)),
@@ -71,27 +78,46 @@ def components(
             [f"--config={layout.config}/containerd.toml"],
             lambda _: _answers(layout.containerd_socket),
         ),
+        "dns-forwarder": (
+            [f"-conf={layout.config}/Corefile.forwarder"],
+            lambda _: accepts(addresses.host, nameserver.FORWARDER_PORT),
+        ),
+        "coredns": (
+            [f"-conf={layout.config}/Corefile"],
+            # It says so a moment before it listens.
+            lambda _: _is_well(addresses.node, nameserver.READY_PORT, "/ready") and accepts(addresses.node, 53),
+        ),
         "kubelet": (_kubelet(layout, addresses), lambda pid: processes.listens(pid, KUBELET_PORT)),
         "kube-proxy": ([f"--config={layout.config}/kube-proxy.yaml"], lambda pid: processes.listens(pid, 10256)),
     }
     return {
         name: Component(
             name,
-            (str(binaries[name]), *commands[name][0]),
+            (str(binaries[PROGRAMS.get(name, name)]), *commands[name][0]),
             commands[name][1],
             mounts=name in ("containerd", "kubelet"),
+            on_host=name == "dns-forwarder",
         )
         for name in settings.names
     }
 
 
-def configure(settings: Settings, layout: Layout, addresses: Addresses, cgroup_root: str, snapshotter: str) -> None:
-    """Write the configuration files that the commands name."""
+def configure(
+    settings: Settings,
+    layout: Layout,
+    addresses: Addresses,
+    cgroup_root: str,
+    snapshotter: str,
+    resolvers: tuple[str, ...],
+) -> None:
+    """Write the configuration files that the commands name. `resolvers` are the machine's own, for names outside."""
     files: dict[str, str] = {"audit.yaml": _yaml(AUDIT_POLICY)}
     if settings.node:
         files["containerd.toml"] = _containerd(layout, snapshotter)
         files["kubelet.yaml"] = _yaml(_kubelet_configuration(layout, addresses, cgroup_root))
         files["kube-proxy.yaml"] = _yaml(_proxy_configuration(layout, addresses))
+        files["Corefile"] = nameserver.corefile(layout, addresses)
+        files["Corefile.forwarder"] = nameserver.forwarder_corefile(addresses, resolvers)
         files["cni/10-toe.conflist"] = json.dumps(_pod_network(layout, addresses), indent=2)
     for name, content in files.items():
         path = layout.config / name
@@ -214,7 +240,8 @@ def _kubelet_configuration(layout: Layout, addresses: Addresses, cgroup_root: st
         "authorization": {"mode": "Webhook"},
         "tlsCertFile": f"{layout.pki}/kubelet.crt",
         "tlsPrivateKeyFile": f"{layout.pki}/kubelet.key",
-        "clusterDomain": "cluster.local",
+        "clusterDomain": nameserver.DOMAIN,
+        "clusterDNS": [addresses.dns_service],
         "resolvConf": "/etc/resolv.conf",
         "podLogsDir": f"{layout.state}/pod-logs",
         "volumePluginDir": f"{layout.state}/volume-plugins",
@@ -322,6 +349,27 @@ def _answers(path: Path) -> bool:
     """Whether somebody accepts connections at a unix socket: the file alone may be of a killed predecessor."""
     with socket.socket(socket.AF_UNIX) as connection:
         return connection.connect_ex(str(path)) == 0
+
+
+def accepts(host: str, port: int) -> bool:
+    """Whether somebody accepts connections at an address."""
+    try:
+        with socket.create_connection((host, port), timeout=1.0):
+            return True
+    except OSError:
+        return False
+
+
+def _is_well(host: str, port: int, path: str) -> bool:
+    """Whether a component says of itself, over HTTP, that it is ready."""
+    connection = http.client.HTTPConnection(host, port, timeout=1.0)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 # The image that holds a pod's namespaces. It is built and loaded by `up`, so its name stands for no registry.

@@ -1,5 +1,6 @@
 """Where the files of one cluster are, and which addresses it uses. Nothing here touches the disk or the network."""
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,18}[a-z0-9])?")
 
 # A slot is one byte of each address below.
 SLOTS = range(255)
+
+# Of the nodes, the pods and the Services of all clusters.
+NETWORKS = tuple(ipaddress.ip_network(f"10.{number}.0.0/16") for number in (213, 214, 215))
 
 NODE_NAME = "node1"
 API_PORT = 6443
@@ -151,6 +155,11 @@ class Addresses:
     def api_service(self) -> str:
         """The cluster IP of the Service `kubernetes`: always the first of the range."""
         return f"10.215.{self.slot}.1"
+
+    @property
+    def dns_service(self) -> str:
+        """The cluster IP of the Service `kube-dns`: by custom the tenth of the range."""
+        return f"10.215.{self.slot}.10"
 
     @property
     def server(self) -> str:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from devcluster import nameserver
 from devcluster.layout import NODE_NAME, Addresses, Layout
 
 LIFETIME = timedelta(days=365)
@@ -131,6 +132,7 @@ def create(layout: Layout, addresses: Addresses, now: datetime) -> None:
         "controller-manager": issue(ca, "system:kube-controller-manager", now),
         "scheduler": issue(ca, "system:kube-scheduler", now),
         "proxy": issue(ca, "system:kube-proxy", now),
+        "coredns": issue(ca, nameserver.USER, now),
         "kubelet": issue(ca, f"system:node:{NODE_NAME}", now, groups=("system:nodes",), hosts=node_hosts),
     }
     layout.pki.mkdir(parents=True, exist_ok=True)
@@ -141,7 +143,7 @@ def create(layout: Layout, addresses: Addresses, now: datetime) -> None:
     service_accounts = ec.generate_private_key(ec.SECP256R1())
     _write(layout.pki / "service-accounts.key", private_pem(service_accounts))
     _write(layout.pki / "service-accounts.pub", public_pem(service_accounts))
-    for name in ("controller-manager", "scheduler", "proxy", "kubelet"):
+    for name in ("controller-manager", "scheduler", "proxy", "coredns", "kubelet"):
         config = kubeconfig(addresses.server, ca, identities[name])
         _write(layout.config / f"{name}.kubeconfig", config.encode())
     _write(layout.kubeconfig, kubeconfig(addresses.server, ca, identities["admin"]).encode())

@@ -1,16 +1,16 @@
 """Starting the components of a cluster in their order, and waiting for what each promises."""
 
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from devcluster import images, processes, record
+from devcluster import images, nameserver, processes, record
 from devcluster.binaries import Binaries
 from devcluster.cgroups import Cgroup
 from devcluster.client import Client
-from devcluster.components import PAUSE_IMAGE, Component, components, configure
+from devcluster.components import PAUSE_IMAGE, Component, accepts, components, configure
 from devcluster.errors import ComponentError
 from devcluster.layout import NODE_NAME, Layout
 from devcluster.record import Record
@@ -35,14 +35,15 @@ class Startup:
         self._binaries = binaries
         self._cgroup = Cgroup.of_this_machine(layout.cgroup)
         self._client = Client(layout, known.addresses)
-        paths = {name: binaries.path(name) for name in known.settings.names}
+        paths = {name: binaries.path(name) for name in known.settings.programs}
         self._components = components(known.settings, layout, known.addresses, paths)
 
     def start_all(self) -> None:
         """Start every component that does not run; return when the cluster can be used."""
         settings, layout = self._known.settings, self._layout
         self._cgroup.create()
-        configure(settings, layout, self._known.addresses, self._cgroup.pods, snapshotter(layout.state))
+        addresses = self._known.addresses
+        configure(settings, layout, addresses, self._cgroup.pods, snapshotter(layout.state), _resolvers())
         record.save(layout, self._known)
         self._end_unrecorded()
         self._run("etcd")
@@ -55,6 +56,10 @@ class Startup:
             self._wait_for("containerd")
             self._load_pause()
         self._wait("the API server", self._client.is_ready)
+        if settings.node:
+            for path, wanted in nameserver.objects(addresses).items():
+                # The namespace kube-system is there a moment after the API server is.
+                self._wait(f"the API server to take {path}", partial(self._client.apply, path, wanted))
         for name in settings.names:
             self._run(name)
         for name in settings.names:
@@ -65,7 +70,8 @@ class Startup:
         if settings.node:
             self._wait("the node", lambda: self._client.node_is_ready(NODE_NAME))
             # The first Service of every cluster, which points to the API server.
-            self._wait("Services", lambda: _accepts(self._known.addresses.api_service, 443))
+            self._wait("Services", lambda: accepts(addresses.api_service, 443))
+            self._wait("cluster DNS", lambda: accepts(addresses.dns_service, 53))
 
     def start_one(self, name: str) -> None:
         """Start one component where it does not run; return when it answers."""
@@ -93,7 +99,7 @@ class Startup:
         process = self._known.processes.get(name)
         if process is not None and processes.is_alive(process):
             return
-        namespaces = [f"--net={self._layout.namespace_file}"]
+        namespaces = [] if component.on_host else [f"--net={self._layout.namespace_file}"]
         if component.mounts:
             namespaces.append(f"--mount={self._layout.mount_namespace_file}")
         process = processes.start(
@@ -156,9 +162,9 @@ def snapshotter(directory: Path, mountinfo: str | None = None) -> str:
     return "native" if kind == "overlay" else "overlayfs"
 
 
-def _accepts(host: str, port: int) -> bool:
+def _resolvers() -> tuple[str, ...]:
+    """The machine's own resolvers, which may be none."""
     try:
-        with socket.create_connection((host, port), timeout=1.0):
-            return True
-    except OSError:
-        return False
+        return nameserver.resolvers(Path("/etc/resolv.conf").read_text(errors="replace"))
+    except FileNotFoundError:
+        return ()

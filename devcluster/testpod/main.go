@@ -4,7 +4,9 @@
 //	testpod serve           answers on port 8080: / with the pod's name,
 //	                        /fetch?url=URL with what it finds there,
 //	                        /api?path=PATH with what the API server answers to
-//	                        the pod's service account
+//	                        the pod's service account,
+//	                        /lookup?name=NAME with the addresses of a name, as
+//	                        Go's own resolver finds them
 //	testpod say WORD...     prints the words
 package main
 
@@ -52,6 +54,14 @@ func serve() {
 	http.HandleFunc("/api", func(w http.ResponseWriter, r *http.Request) {
 		client, request, err := asServiceAccount(r.FormValue("path"))
 		answer(w, client, request, err)
+	})
+	http.HandleFunc("/lookup", func(w http.ResponseWriter, r *http.Request) {
+		found, err := net.DefaultResolver.LookupHost(r.Context(), r.FormValue("name"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return
+		}
+		fmt.Fprintln(w, strings.Join(found, "\n"))
 	})
 	fmt.Println("testpod listens on port 8080")
 	fmt.Fprintln(os.Stderr, http.ListenAndServe(":8080", nil))

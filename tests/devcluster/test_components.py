@@ -16,7 +16,7 @@ SETTINGS = Settings("v1.36.3")
 
 
 def commands(settings: Settings) -> dict[str, tuple[str, ...]]:
-    paths = {name: Path("/bin") / name for name in settings.names}
+    paths = {name: Path("/bin") / name for name in settings.programs}
     return {name: one.command for name, one in components(settings, Layout("toe"), ADDRESSES, paths).items()}
 
 
@@ -52,7 +52,7 @@ def test_an_emulated_version_is_told_to_all_who_know_it() -> None:
 @pytest.fixture
 def configured(tmp_path: Path) -> Layout:
     layout = Layout("toe", state_root=tmp_path / "state", run_root=tmp_path / "run")
-    configure(SETTINGS, layout, ADDRESSES, "/toe-toe/pods", "overlayfs")
+    configure(SETTINGS, layout, ADDRESSES, "/toe-toe/pods", "overlayfs", ("192.0.2.53",))
     return layout
 
 
@@ -83,6 +83,22 @@ def test_the_kubelet_works_without_rights_that_containers_lack(configured: Layou
     assert config["authentication"]["anonymous"] == {"enabled": False}
 
 
+def test_pods_are_told_the_dns_of_this_cluster(configured: Layout) -> None:
+    """The address of its Service, and the domain that its server answers for."""
+    config = yaml.safe_load((configured.config / "kubelet.yaml").read_text())
+    assert config["clusterDNS"] == ["10.215.3.10"]
+    assert f"kubernetes {config['clusterDomain']} " in (configured.config / "Corefile").read_text()
+
+
+def test_names_outside_are_asked_for_on_the_host() -> None:
+    """Both DNS servers are one program; the forwarder alone of all components is in the host's network."""
+    paths = {name: Path("/bin") / name for name in SETTINGS.programs}
+    made = components(SETTINGS, Layout("toe"), ADDRESSES, paths)
+    assert made["coredns"].command[0] == made["dns-forwarder"].command[0] == "/bin/coredns"
+    assert [name for name, one in made.items() if one.on_host] == ["dns-forwarder"]
+    assert SETTINGS.programs.count("coredns") == 1
+
+
 def test_pods_have_addresses_of_this_cluster(configured: Layout) -> None:
     """The network of the slot, with its bookkeeping in our own directory."""
     config = json.loads((configured.config / "cni/10-toe.conflist").read_text())
@@ -94,7 +110,7 @@ def test_pods_have_addresses_of_this_cluster(configured: Layout) -> None:
 def test_a_control_plane_alone_has_no_nodes_files(tmp_path: Path) -> None:
     """Only the audit policy, which is of level Metadata: no object and no secret gets into the log."""
     layout = Layout("toe", state_root=tmp_path, run_root=tmp_path)
-    configure(replace(SETTINGS, node=False), layout, ADDRESSES, "/x", "overlayfs")
+    configure(replace(SETTINGS, node=False), layout, ADDRESSES, "/x", "overlayfs", ())
     assert [path.name for path in layout.config.iterdir()] == ["audit.yaml"]
     policy = yaml.safe_load((layout.config / "audit.yaml").read_text())
     assert [rule["level"] for rule in policy["rules"]] == ["Metadata"]

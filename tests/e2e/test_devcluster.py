@@ -3,13 +3,16 @@
 import io
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import count
@@ -21,8 +24,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from devcluster import Cluster, DevClusterError, mounts, processes
-from devcluster.__main__ import cluster_here
+from devcluster import Cluster, DevClusterError, binaries, images, mounts, nameserver, processes
+from devcluster.__main__ import cache_here, cluster_here
 from devcluster.cgroups import Cgroup
 from devcluster.layout import Addresses, Layout
 from devcluster.record import load, save
@@ -66,7 +69,7 @@ def namespace(node_cluster: Cluster) -> Iterator[str]:
     node_cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
-def a_pod(cluster: Cluster, namespace: str, name: str, image: str) -> str:
+def a_pod(cluster: Cluster, namespace: str, name: str, image: str, **spec: str) -> str:
     """Run the small server in a pod; return the address of the pod when it answers."""
     pod = {
         "apiVersion": "v1",
@@ -75,6 +78,7 @@ def a_pod(cluster: Cluster, namespace: str, name: str, image: str) -> str:
         "spec": {
             "terminationGracePeriodSeconds": 1,
             "containers": [{"name": "app", "image": image, "imagePullPolicy": "Never", "args": ["serve"]}],
+            **spec,
         },
     }
     eventually(lambda: cluster.kubectl("get", "serviceaccount", "default", "-n", namespace))
@@ -85,13 +89,13 @@ def a_pod(cluster: Cluster, namespace: str, name: str, image: str) -> str:
     return address
 
 
-def a_service(cluster: Cluster, namespace: str, name: str) -> str:
+def a_service(cluster: Cluster, namespace: str, name: str, **spec: object) -> str:
     """A Service in front of the pod with this name; return its cluster IP."""
     service = {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": name, "namespace": namespace},
-        "spec": {"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8080}]},
+        "spec": {"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8080}], **spec},
     }
     cluster.kubectl("apply", "-f", "-", stdin=json.dumps(service))
     return cluster.kubectl("get", "service", name, "-n", namespace, "-o", "jsonpath={.spec.clusterIP}")
@@ -105,6 +109,166 @@ def test_a_service_leads_to_its_pod(node_cluster: Cluster, namespace: str, testp
     for asker in (client, server):
         eventually(lambda asker=asker: get(f"http://{asker}:8080/fetch?url=http://{cluster_ip}/") == "server\n")
     assert get(f"http://{cluster_ip}/") == "server\n"
+
+
+def lookup(pod: str, name: str) -> str:
+    """What a pod finds when it looks for a name: addresses, or why not."""
+    return get(f"http://{pod}:8080/lookup?name={quote(name)}").strip()
+
+
+def test_a_pod_finds_services_by_name(node_cluster: Cluster, namespace: str, testpod: str) -> None:
+    """By the short name in its own namespace, by longer ones from everywhere; and the Service behind it answers."""
+    a_pod(node_cluster, namespace, "server", testpod)
+    client = a_pod(node_cluster, namespace, "client", testpod)
+    cluster_ip = a_service(node_cluster, namespace, "server")
+    full = f"server.{namespace}.svc.cluster.local"
+    for name in ("server", f"server.{namespace}", f"server.{namespace}.svc", full, f"{full}."):
+        assert eventually(lambda name=name: lookup(client, name) == cluster_ip)
+    for name in ("kubernetes.default", "kubernetes.default.svc"):
+        assert lookup(client, name) == addresses_of(node_cluster).api_service
+    assert eventually(lambda: get(f"http://{client}:8080/fetch?url=http://server/") == "server\n")
+
+
+def test_a_pod_finds_the_pods_of_a_headless_service(node_cluster: Cluster, namespace: str, testpod: str) -> None:
+    """The name of the Service leads to its pods, and each pod with a hostname has a name of its own below it."""
+    first = a_pod(node_cluster, namespace, "first", testpod, hostname="first", subdomain="all")
+    second = a_pod(node_cluster, namespace, "second", testpod)
+    node_cluster.kubectl("label", "pods", "--all", "all=yes", "-n", namespace)
+    a_service(node_cluster, namespace, "all", clusterIP="None", selector={"all": "yes"})
+    assert eventually(lambda: sorted(lookup(second, "all").split()) == sorted([first, second]))
+    assert lookup(second, f"first.all.{namespace}.svc") == first
+
+
+def test_a_name_that_is_nobodys_is_not_found_at_once(node_cluster: Cluster, namespace: str, testpod: str) -> None:
+    """The answer is that there is no such name (NXDOMAIN), for an unknown Service and for one of another namespace."""
+    pod = a_pod(node_cluster, namespace, "client", testpod)
+    for name in ("nothing", "kubernetes"):
+        began = time.monotonic()
+        assert lookup(pod, f"{name}.{namespace}.svc.cluster.local.").endswith("no such host")
+        assert time.monotonic() - began < 2
+
+
+@pytest.fixture
+def outside(node_cluster: Cluster) -> Iterator[Callable[[tuple[str, ...]], None]]:
+    """Tells the forwarder of the cluster other resolvers than the machine's, which it has again afterwards."""
+    file = Layout(node_cluster.name).config / "Corefile.forwarder"
+    before = file.read_text()
+
+    def tell(text: str) -> None:
+        node_cluster.stop_component("dns-forwarder")
+        file.write_text(text)
+        node_cluster.start_component("dns-forwarder")
+
+    yield lambda resolvers: tell(nameserver.forwarder_corefile(addresses_of(node_cluster), resolvers))
+    tell(before)
+
+
+def test_names_outside_are_the_machines_resolvers(
+    node_cluster: Cluster, namespace: str, testpod: str, outside: Callable[[tuple[str, ...]], None]
+) -> None:
+    """Its answer reaches the pod, though it listens on the host's loopback alone."""
+    pod = a_pod(node_cluster, namespace, "client", testpod)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as resolver:
+        resolver.bind(("127.0.0.1", 0))
+
+        def answer() -> None:
+            with suppress(OSError):
+                while True:
+                    query, asker = resolver.recvfrom(4096)
+                    end = query.index(b"\0", 12) + 5
+                    is_ipv4 = query[end - 4 : end - 2] == b"\0\1"
+                    # The same question, and for IPv4 one record: a pointer to the name, its type, class, time, address.
+                    record = b"\xc0\x0c\0\1\0\1\0\0\0\x05\0\4" + socket.inet_aton("192.0.2.7") if is_ipv4 else b""
+                    head = query[:2] + b"\x81\x80\0\1" + bytes([0, int(is_ipv4)]) + b"\0\0\0\0"
+                    resolver.sendto(head + query[12:end] + record, asker)
+
+        threading.Thread(target=answer, daemon=True).start()
+        outside((f"127.0.0.1:{resolver.getsockname()[1]}",))
+        assert lookup(pod, "shop.example.com") == "192.0.2.7"
+
+
+def test_without_a_resolver_nothing_is_outside(
+    node_cluster: Cluster, namespace: str, testpod: str, outside: Callable[[tuple[str, ...]], None]
+) -> None:
+    """On a machine without a resolver other names do not exist, and that is told without waiting."""
+    pod = a_pod(node_cluster, namespace, "client", testpod)
+    outside(())
+    began = time.monotonic()
+    assert lookup(pod, "shop.example.com").endswith("no such host")
+    assert lookup(pod, "nothing").endswith("no such host")
+    assert time.monotonic() - began < 2
+    assert lookup(pod, "kubernetes.default") == addresses_of(node_cluster).api_service
+
+
+def glibc_program(_: Path) -> dict[str, Path]:
+    """getent of this machine, with the libraries that it loads."""
+    getent = shutil.which("getent")
+    if getent is None or "libc.so.6" not in (libraries := output("ldd", getent)):
+        pytest.skip("this machine has no getent of glibc")
+    paths = [Path(word) for word in libraries.split() if word.startswith("/")]
+    return {"/lookup": Path(getent), **{str(path): path for path in paths}}
+
+
+def musl_program(place: Path) -> dict[str, Path]:
+    """As much of getent as is asked for here, with musl in it."""
+    if shutil.which("musl-gcc") is None:
+        pytest.skip("musl-gcc is missing: it is in the Debian package musl-tools")
+    source, program = place / "lookup.c", place / "lookup"
+    source.write_text(LOOKUP)
+    output("musl-gcc", "-static", "-o", str(program), str(source))
+    return {"/lookup": program}
+
+
+LOOKUP = """
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <netinet/in.h>
+
+int main(int count, char **words) {
+    struct addrinfo *found, wanted = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+    char text[INET_ADDRSTRLEN];
+    if (count != 3 || getaddrinfo(words[2], NULL, &wanted, &found)) return 2;
+    puts(inet_ntop(AF_INET, &((struct sockaddr_in *)found->ai_addr)->sin_addr, text, sizeof text));
+    return 0;
+}
+"""
+
+
+def output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("program", [glibc_program, musl_program])
+def test_c_libraries_find_services_too(
+    node_cluster: Cluster,
+    namespace: str,
+    tmp_path: Path,
+    program: Callable[[Path], dict[str, Path]],
+) -> None:
+    """glibc and musl read answers each in its own way: both find Services, and none that is not there."""
+    testpod = tmp_path / "testpod"
+    binaries.build_static(binaries.HERE / "testpod", testpod, cache_here(), print)
+    archive, name = tmp_path / "lookup.tar", f"docker.io/local/{program.__name__.replace('_', '-')}:1"
+    images.write(archive, name, {"/testpod": testpod, **program(tmp_path)}, ["/testpod"])
+    a_pod(node_cluster, namespace, "client", node_cluster.load(archive)[1])
+    ask = ("exec", "client", "-n", namespace, "--", "/lookup", "ahostsv4")
+    api = addresses_of(node_cluster).api_service
+    for host in ("kubernetes.default", "kubernetes.default.svc.cluster.local"):
+        assert node_cluster.kubectl(*ask, host).split()[0] == api
+    began = time.monotonic()
+    with pytest.raises(DevClusterError, match="exit code 2"):
+        node_cluster.kubectl(*ask, f"nothing.{namespace}.svc.cluster.local.")
+    assert time.monotonic() - began < 3
+
+
+def test_names_are_found_again_when_the_server_was_away(node_cluster: Cluster, namespace: str, testpod: str) -> None:
+    """A pod that was there before needs no restart."""
+    pod = a_pod(node_cluster, namespace, "client", testpod)
+    node_cluster.stop_component("coredns")
+    assert not node_cluster.status().is_ready
+    node_cluster.start_component("coredns")
+    assert lookup(pod, "kubernetes.default") == addresses_of(node_cluster).api_service
 
 
 def test_a_pod_reaches_another_pod(node_cluster: Cluster, namespace: str, testpod: str) -> None:
@@ -198,6 +362,7 @@ def test_components_have_identities_of_their_own(node_cluster: Cluster) -> None:
         users.setdefault(event.get("userAgent", "").partition("/")[0], set()).add(event["user"]["username"])
     assert users["kubelet"] == {"system:node:node1"}
     assert users["kube-proxy"] == {"system:kube-proxy"}
+    assert users["coredns"] == {"system:coredns"}
     assert users["kube-scheduler"] == {"system:kube-scheduler"}
     controllers = users["kube-controller-manager"]
     assert all(
@@ -274,6 +439,18 @@ def test_down_leaves_nothing_behind(own_cluster: Callable[..., Cluster], testpod
     cluster.down()
 
 
+def test_names_are_found_after_down_and_up(own_cluster: Callable[..., Cluster], testpod_archive: Path) -> None:
+    """By a cluster that was made again, and beside another one: each answers for its own."""
+    cluster = own_cluster(node=True)
+    for _ in range(2):
+        cluster.up()
+        pod = a_pod(cluster, "default", "server", cluster.load(testpod_archive)[1])
+        cluster_ip = a_service(cluster, "default", "server")
+        assert cluster_ip.rpartition(".")[0] == addresses_of(cluster).dns_service.rpartition(".")[0]
+        assert eventually(lambda pod=pod, expected=cluster_ip: lookup(pod, "server.default") == expected)
+        cluster.down()
+
+
 def test_up_mends_what_was_killed(own_cluster: Callable[..., Cluster], testpod_archive: Path) -> None:
     """After every process of the cluster was killed, pods' too, `up` starts them again and nothing is lost."""
     cluster = own_cluster(node=True)
@@ -287,6 +464,7 @@ def test_up_mends_what_was_killed(own_cluster: Callable[..., Cluster], testpod_a
     assert not set(cluster.status().pids.values()) & set(before.values())
     address = ["get", "pod", "server", "-o", "jsonpath={.status.podIP}"]
     eventually(lambda: get(f"http://{cluster.kubectl(*address)}:8080/") == "server\n")
+    assert lookup(cluster.kubectl(*address), "kubernetes.default") == addresses_of(cluster).api_service
 
 
 @pytest.mark.parametrize("seconds", [0.3, 0.8, 3.0])
