@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"sort"
+	"strings"
 	"syscall"
 	"unicode/utf8"
 )
@@ -26,6 +28,7 @@ type artifact struct {
 	name    string
 	size    int64
 	content []byte // of that size, unless it is too large
+	spool   *os.File
 }
 
 // collection is what was found under {output}: the files, and how many things there are that toe-run does not touch.
@@ -33,6 +36,7 @@ type collection struct {
 	files   []artifact
 	total   int64
 	left    int    // links, devices, names and files that cannot be taken
+	lost    int    // of these, what may have been a regular file
 	because string // why the first of them was left
 }
 
@@ -40,6 +44,11 @@ func (c *collection) leave(why string) {
 	if c.left++; c.because == "" {
 		c.because = why
 	}
+}
+
+func (c *collection) lose(why string) {
+	c.leave(why)
+	c.lost++
 }
 
 // makeOutput makes the directory that {output} stands for, or takes one that is already there.
@@ -63,9 +72,9 @@ func makeOutput(directory string) error {
 // whatever is renamed meanwhile.
 func collect(directory string, most int64, read bool) collection {
 	var found collection
-	root, err := syscall.Open(directory, syscall.O_RDONLY|syscall.O_DIRECTORY|openNoFollow, 0)
+	root, err := openDirectory(directory)
 	if err != nil {
-		found.leave("the output directory: " + err.Error())
+		found.lose("the output directory: " + err.Error())
 		return found
 	}
 	w := walk{most: most, read: read, found: &found}
@@ -89,7 +98,7 @@ func (w *walk) directory(descriptor int, prefix string, depth int) {
 		names, err := handle.Readdirnames(128)
 		for _, name := range names {
 			if w.entries++; w.entries > entriesMost {
-				w.found.leave(fmt.Sprintf("there are more than %d entries", entriesMost))
+				w.found.lose(fmt.Sprintf("there are more than %d entries", entriesMost))
 				return
 			}
 			w.entry(descriptor, name, prefix+name, depth)
@@ -101,32 +110,32 @@ func (w *walk) directory(descriptor int, prefix string, depth int) {
 }
 
 func (w *walk) entry(parent int, name, path string, depth int) {
-	if why := unfitName(path); why != "" {
-		w.found.leave(why)
-		return
-	}
 	// First without opening it: to open a device or a pipe is an act already.
 	handle, err := syscall.Openat(parent, name, openPath|openNoFollow, 0)
 	if err != nil {
-		w.found.leave(path + ": " + err.Error())
+		w.found.lose(shortName(path) + ": " + err.Error())
 		return
 	}
 	var seen syscall.Stat_t
 	err = syscall.Fstat(handle, &seen)
 	_ = syscall.Close(handle)
 	if err != nil {
-		w.found.leave(path + ": " + err.Error())
+		w.found.lose(shortName(path) + ": " + err.Error())
+		return
+	}
+	if why := unfitName(path); why != "" {
+		w.found.lose(why)
 		return
 	}
 	switch seen.Mode & syscall.S_IFMT {
 	case syscall.S_IFDIR:
 		if depth+1 >= depthMost {
-			w.found.leave(fmt.Sprintf("%s: more than %d directories deep", path, depthMost))
+			w.found.lose(fmt.Sprintf("%s: more than %d directories deep", path, depthMost))
 			return
 		}
 		below, err := syscall.Openat(parent, name, syscall.O_RDONLY|syscall.O_DIRECTORY|openNoFollow, 0)
 		if err != nil {
-			w.found.leave(path + ": " + err.Error())
+			w.found.lose(path + ": " + err.Error())
 			return
 		}
 		w.directory(below, path+"/", depth+1)
@@ -146,14 +155,14 @@ func (w *walk) file(parent int, name, path string, seen syscall.Stat_t) {
 	}
 	descriptor, err := syscall.Openat(parent, name, syscall.O_RDONLY|syscall.O_NONBLOCK|openNoFollow, 0)
 	if err != nil {
-		w.found.leave(path + ": " + err.Error())
+		w.found.lose(path + ": " + err.Error())
 		return
 	}
 	handle := os.NewFile(uintptr(descriptor), path)
 	defer handle.Close()
 	var opened syscall.Stat_t
 	if err := syscall.Fstat(descriptor, &opened); err != nil || opened.Dev != seen.Dev || opened.Ino != seen.Ino {
-		w.found.leave(path + " was exchanged while it was being read")
+		w.found.lose(path + " was exchanged while it was being read")
 		return
 	}
 	room := w.most - w.found.total
@@ -163,7 +172,7 @@ func (w *walk) file(parent int, name, path string, seen syscall.Stat_t) {
 	}
 	content, err := io.ReadAll(io.LimitReader(handle, room+1))
 	if err != nil {
-		w.found.leave(path + ": " + err.Error())
+		w.found.lose(path + ": " + err.Error())
 		return
 	}
 	w.add(artifact{name: path, size: int64(len(content)), content: content})
@@ -172,6 +181,36 @@ func (w *walk) file(parent int, name, path string, seen syscall.Stat_t) {
 func (w *walk) add(file artifact) {
 	w.found.files = append(w.found.files, file)
 	w.found.total += file.size
+}
+
+// openBelow opens a regular file below an open directory, step by step and through no link.
+func openBelow(root int, path string) (*os.File, error) {
+	parent := root
+	steps := strings.Split(path, "/")
+	for i, step := range steps {
+		flags := syscall.O_RDONLY | syscall.O_NONBLOCK | openNoFollow
+		if i < len(steps)-1 {
+			flags |= syscall.O_DIRECTORY
+		}
+		next, err := syscall.Openat(parent, step, flags, 0)
+		if parent != root {
+			_ = syscall.Close(parent)
+		}
+		if err != nil {
+			return nil, err
+		}
+		parent = next
+	}
+	file := os.NewFile(uintptr(parent), path)
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		_ = file.Close()
+		return nil, errors.New("it is no regular file any more")
+	}
+	return file, nil
+}
+
+func openDirectory(path string) (int, error) {
+	return syscall.Open(path, syscall.O_RDONLY|syscall.O_DIRECTORY|openNoFollow, 0)
 }
 
 // add puts a file in that the tool did not write itself, unless it did: its own file of that name is the one.
@@ -190,16 +229,26 @@ func (c *collection) add(file artifact) {
 }
 
 // tooLarge tells why the files cannot leave the pod, or nothing.
-func (c *collection) tooLarge(most int64) string {
-	if len(c.files) > filesMost {
-		return fmt.Sprintf("the tool wrote %d files, at most %d leave the pod through its log", len(c.files), filesMost)
+func (c *collection) tooLarge(most bounds) string {
+	if len(c.files) > most.files {
+		return fmt.Sprintf("the tool wrote %d files, at most %d leave the pod%s", len(c.files), most.files, most.how)
 	}
-	if c.total > most {
-		return fmt.Sprintf("the tool wrote %d bytes in %d files, at most %d leave the pod through its log",
-			c.total, len(c.files), most)
+	if c.total > most.bytes {
+		return fmt.Sprintf("the tool wrote %d bytes in %d files, at most %d leave the pod%s",
+			c.total, len(c.files), most.bytes, most.how)
 	}
 	return ""
 }
+
+// bounds are how much may leave the pod, and which way.
+type bounds struct {
+	bytes int64
+	files int
+	how   string
+}
+
+// shortName is a name that has not been looked at yet, for a message.
+func shortName(path string) string { return oneLine(path, 100) }
 
 // unfitName tells why a name cannot be written into a line that people and programs read.
 func unfitName(path string) string {

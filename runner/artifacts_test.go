@@ -90,19 +90,19 @@ func TestDepthAndEntriesAreBounded(t *testing.T) {
 	if len(found.files) != entriesMost || found.left == 0 {
 		t.Fatal(len(found.files), found.left)
 	}
-	contains(t, found.tooLarge(100), "at most 256 leave the pod")
+	contains(t, found.tooLarge(throughLog(100)), "at most 256 leave the pod")
 }
 
 func TestTooManyBytesAreCountedNotRead(t *testing.T) {
 	directory := t.TempDir()
 	write(t, directory+"/a", "0123456789")
 	write(t, directory+"/b", "0123456789")
-	if found := collect(directory, 20, true); found.tooLarge(20) != "" {
+	if found := collect(directory, 20, true); found.tooLarge(throughLog(20)) != "" {
 		t.Fatalf("%+v", found)
 	}
 	found := collect(directory, 19, true)
-	if found.total != 20 || found.tooLarge(19) != "the tool wrote 20 bytes in 2 files, at most 19 leave the pod through its log" {
-		t.Fatal(found.total, found.tooLarge(19))
+	if found.total != 20 || found.tooLarge(throughLog(19)) != "the tool wrote 20 bytes in 2 files, at most 19 leave the pod through its log" {
+		t.Fatal(found.total, found.tooLarge(throughLog(19)))
 	}
 }
 
@@ -135,3 +135,5 @@ func TestTheOutputDirectoryIsPrivate(t *testing.T) {
 		}
 	}
 }
+
+func throughLog(most int64) bounds { return settings{mode: modeLog, limits: limits{artifactBytes: most}}.bounds(nil) }

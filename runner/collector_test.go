@@ -33,6 +33,7 @@ type fakeCollector struct {
 	expires    time.Time
 	files      map[string]*fakeFile // by id
 	ids        map[string]string    // by name
+	names      int
 	complete   bool
 	requests   []string
 	largest    int // chunk
@@ -199,7 +200,8 @@ func (c *fakeCollector) answer(w http.ResponseWriter, r *http.Request, body []by
 			tell(w, 200, map[string]any{"file": id, "offset": file.bytes})
 			return
 		}
-		id = "f" + strconv.Itoa(len(c.ids))
+		c.names++
+		id = "f" + strconv.Itoa(c.names)
 		c.ids[given.Name] = id
 		c.files[id] = &fakeFile{name: given.Name}
 		tell(w, 201, map[string]any{"file": id, "offset": 0})

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"strconv"
@@ -12,8 +11,8 @@ import (
 
 const drainPatience = 2 * time.Second // for the tool's last words, should something unkillable still hold the pipes
 
-// live is the life of the container: read what is asked, wait, start the tool, watch it, print its files, leave a
-// summary. It returns the exit code.
+// live is the life of the container: read what is asked, claim the ticket, wait, start the tool, watch it, let its files
+// leave, leave a summary. It returns the exit code.
 func live(args, environ []string) int {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
@@ -30,9 +29,9 @@ func live(args, environ []string) int {
 	s, err := readSettings(environ)
 	forget("TOE_TICKET")
 	var end ending
-	var files []artifact
+	var done delivery
 	if err == nil {
-		end, files, err = work(s, args, signals, shown)
+		end, done, err = work(s, args, signals, shown, report)
 	}
 	var no *refusal
 	if errors.As(err, &no) {
@@ -41,18 +40,15 @@ func live(args, environ []string) int {
 
 	report.Exit, report.Reason, report.Message, report.Stopped = end.exit, end.reason, end.message, end.stopped
 	report.took(end.seconds)
-	for _, file := range files {
-		report.Files = append(report.Files, describe(file))
-		report.Bytes += file.size
-	}
+	report.list(done.files)
 	if end.reason != completed {
 		shown.note(end.reason + ": " + end.message)
 	}
 	// Before the files are printed: should that be cut short, the summary is there.
 	report.leave(terminationLog, s.summaryMax)
 	shown.flush()
-	if no == nil && end.reason != artifactTooLarge && end.reason != runDeleted {
-		if err := frames(os.Stdout, files); err != nil {
+	if done.framed {
+		if err := frames(os.Stdout, done.printed); err != nil {
 			shown.note("the files could not be printed: " + err.Error())
 			shown.flush()
 		}
@@ -61,15 +57,19 @@ func live(args, environ []string) int {
 }
 
 // work runs the tool. An error is a refusal: the tool was not started.
-func work(s settings, args []string, signals <-chan os.Signal, shown *console) (ending, []artifact, error) {
+func work(s settings, args []string, signals <-chan os.Signal, shown *console, report summary) (ending, delivery, error) {
 	words, err := splitWords(args)
 	if err != nil {
-		return ending{}, nil, err
+		return ending{}, delivery{}, err
 	}
 	if err := makeOutput(s.output); err != nil {
-		return ending{}, nil, err
+		return ending{}, delivery{}, err
+	}
+	if s.mode == modeClaim && !mounted("/proc", s.claim) {
+		return ending{}, delivery{}, refuse(badEnvironment, "TOE_CLAIM: nothing is mounted at "+s.claim)
 	}
 	var held *lease
+	var files *uploader
 	if s.collector != nil {
 		// Before the warmup: the sooner a ticket is claimed, the less there is to steal.
 		other, err := newCollector(*s.collector)
@@ -77,84 +77,98 @@ func work(s settings, args []string, signals <-chan os.Signal, shown *console) (
 			err = other.claim(s.collector.ticket, s, signals)
 		}
 		if err != nil {
-			return ending{}, nil, err
+			return ending{}, delivery{}, err
 		}
 		held = other.hold()
 		defer held.letGo()
+		if s.mode == modeCollector {
+			if other.maxBytes == 0 {
+				return ending{}, delivery{}, refuse(collectorRefused, "it takes no files of this run")
+			}
+			files = newUploader(other, s, shown)
+		}
 	}
 	if err := warmUp(s, signals, held); err != nil {
-		return ending{}, nil, err
+		return ending{}, delivery{}, err
 	}
 	table := processTable{root: "/proc", self: os.Getpid()}
 	values := map[string]string{"{output}": s.output, "{duration}": wholeSeconds(s.duration)}
 	if words.uses("{target.pid}") {
 		pid, err := awaitTarget(table, s, signals, held)
 		if err != nil {
-			return ending{}, nil, err
+			return ending{}, delivery{}, err
 		}
 		values["{target.pid}"] = strconv.Itoa(pid)
 	}
 	command := words.expand(values)
 	path, err := lookUp(command[0], s.toolEnvironment)
 	if err != nil {
-		return ending{}, nil, err
+		return ending{}, delivery{}, err
 	}
 
-	most := int64(frameMost)
-	if s.limits.artifactBytes > 0 {
-		most = min(most, s.limits.artifactBytes)
+	most := s.bounds(files)
+	kept := most.bytes
+	if s.withheld {
+		kept = 0 // it is only counted
 	}
-	stdout, stderr := &capture{most: most}, &capture{most: most}
+	stdout, stderr := &capture{most: kept}, &capture{most: kept}
+	if s.mode != modeLog {
+		for _, said := range []*capture{stdout, stderr} {
+			if said.spool, err = spoolFile(s.output); err != nil {
+				return ending{}, delivery{}, refuse(badEnvironment, "TOE_OUTPUT: "+err.Error())
+			}
+			defer said.spool.Close()
+		}
+	}
 	outRead, outWrite, err := os.Pipe()
 	if err != nil {
-		return ending{}, nil, notExecutable(command[0], err)
+		return ending{}, delivery{}, notExecutable(command[0], err)
 	}
 	errRead, errWrite, err := os.Pipe()
 	if err != nil {
-		return ending{}, nil, notExecutable(command[0], err)
+		return ending{}, delivery{}, notExecutable(command[0], err)
 	}
 	leader, err := start(path, command, s.toolEnvironment, outWrite, errWrite)
 	_ = outWrite.Close()
 	_ = errWrite.Close()
 	if err != nil {
-		return ending{}, nil, err
+		return ending{}, delivery{}, err
 	}
 	drained := make(chan bool, 2)
 	go func() { pump(outRead, stdout, shown, shown.stdout); drained <- true }()
 	go func() { pump(errRead, stderr, shown, shown.stderr); drained <- true }()
 
+	rolled := func() {}
+	if files != nil && s.rolling > 0 {
+		rolled = files.roll(s.rolling, s.output, table)
+	}
 	end := supervision{
 		settings: s, table: table, signals: signals, lease: held, most: most,
 		ownEnd:   words.uses("{duration}"),
 		lastWord: func() string { awaitDrained(drained); return stderr.last() },
 		written: func() int64 {
-			return collect(s.output, most, false).total + stdout.size() + stderr.size()
+			return collect(s.output, 0, false).total + stdout.size() + stderr.size()
 		},
 	}.watch(leader)
 	awaitDrained(drained)
+	rolled()
 
-	select {
-	case <-held.forgotten():
-		why := held.why()
+	provisional := report
+	provisional.Exit, provisional.Reason = exitRefused, uploadFailed
+	provisional.Message = "toe-run was ended while the files were leaving; the tool: " + end.reason
+	provisional.Stopped = end.stopped
+	provisional.took(end.seconds)
+	done := s.deliver(&end, most, files, held, stdout, stderr, shown, func() {
+		provisional.leave(terminationLog, s.summaryMax) // should the rest be cut short
+	})
+	if why := held.why(); why != nil && why.reason == runDeleted {
 		end.exit, end.reason, end.message = why.exit, why.reason, why.message
-		return end, nil, nil
-	default:
+		done.framed = false
+		if s.mode == modeLog {
+			done = delivery{}
+		}
 	}
-	found := collect(s.output, most, true)
-	found.add(stdout.artifact("stdout.txt"))
-	found.add(stderr.artifact("stderr.txt"))
-	if found.left > 0 {
-		left := fmt.Sprintf("%d entries of the output directory were left out: %s", found.left, found.because)
-		shown.note(left)
-		end.message += "; " + left
-	}
-	if why := found.tooLarge(most); why != "" {
-		end.exit, end.reason, end.message = exitRefused, artifactTooLarge, why
-	}
-	if end.reason == artifactTooLarge {
-		return end, nil, nil
-	}
-	return end, found.files, nil
+	return end, done, nil
 }
 
 // warmUp waits for the warmup to pass, the run's absolute end (nothing is started then), the lease's or a signal.

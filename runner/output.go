@@ -112,6 +112,8 @@ type capture struct {
 	content  []byte
 	total    int64
 	most     int64
+	spool    *os.File // where it is kept instead of in memory
+	broken   error    // why it could not be
 	lastLine []byte
 }
 
@@ -119,6 +121,12 @@ func (c *capture) add(piece []byte) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	c.total += int64(len(piece))
+	if c.spool != nil {
+		if c.total <= c.most && c.broken == nil {
+			_, c.broken = c.spool.Write(piece)
+		}
+		return
+	}
 	if c.total > c.most {
 		c.content = nil // too large to leave the pod; only its size is still of interest
 		return
@@ -151,7 +159,7 @@ func (c *capture) last() string {
 func (c *capture) artifact(name string) artifact {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
-	return artifact{name: name, size: c.total, content: c.content}
+	return artifact{name: name, size: c.total, content: c.content, spool: c.spool}
 }
 
 // pump reads one stream of the tool to its end. Lines longer than longestLine are shown in pieces.

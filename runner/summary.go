@@ -28,6 +28,13 @@ type summary struct {
 
 func (s *summary) took(d time.Duration) { s.Seconds = math.Round(d.Seconds()*100) / 100 }
 
+func (s *summary) list(files []described) {
+	s.Files = append(s.Files, files...)
+	for _, file := range files {
+		s.Bytes += file.Bytes
+	}
+}
+
 // encode is one line of JSON of at most so many bytes. What is given up, in this order: files from the end (More counts
 // them), the message, everything but v, exit and reason.
 func (s summary) encode(most int) []byte {

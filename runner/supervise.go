@@ -33,7 +33,7 @@ type supervision struct {
 	ownEnd   bool         // the command was told its duration and ends by itself
 	written  func() int64 // how many bytes the tool has written so far
 	lastWord func() string
-	most     int64 // bytes of files that may leave the pod
+	most     bounds
 }
 
 // start runs the command in a process group of its own, with nothing to read, and its words going into the two files.
@@ -150,9 +150,9 @@ func (s supervision) watch(leader int) ending {
 			} else if now.Sub(measured) >= outputEvery {
 				measured = now
 				// Nothing of it will leave the pod any more, and the node's disk is the target's too.
-				if size := s.written(); size > s.most {
+				if size := s.written(); size > s.most.bytes {
 					stop(refuse(artifactTooLarge, fmt.Sprintf(
-						"the tool had written %d bytes, at most %d leave the pod through its log", size, s.most)),
+						"the tool had written %d bytes, at most %d leave the pod%s", size, s.most.bytes, s.most.how)),
 						s.settings.stopSignal, s.settings.grace)
 				}
 			}

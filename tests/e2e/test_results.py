@@ -1,0 +1,218 @@
+"""Results leave the pod: kept by the collector, fetched by who may, and tools that end when they are told to."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charts import artifacts, collector
+from devcluster import Cluster
+from examples.shop.demo import apply
+from tests.e2e.test_operator import installed  # noqa: F401 a fixture
+from toe.api.settings import Settings
+from toe.main import surroundings
+
+pytestmark = [pytest.mark.node, pytest.mark.timeout(420)]
+
+CODE = "from toe.main import kubectl_plugin; kubectl_plugin()"
+RUN = "codriverlabs.ai.toe.run/v1alpha1"
+SYSTEM = "toe-system"
+
+
+def run(cluster: Cluster, name: str, seconds: int, **output: Any) -> None:
+    """Makes a run of strace on the shop's first container."""
+    spec = {
+        "targets": {"labelSelector": {"matchLabels": {"app": "shop"}}, "container": "app"},
+        "tool": {"name": "strace", "duration": f"{seconds}s"},
+        "output": {"mode": "collector", **output},
+    }
+    apply(
+        cluster, {"apiVersion": RUN, "kind": "PowerTool", "metadata": {"name": name, "namespace": "shop"}, "spec": spec}
+    )
+
+
+def until(cluster: Cluster, name: str, condition: str, seconds: int = 60) -> dict[str, Any]:
+    """Waits for a condition or a phase of a run, and returns the run."""
+    words = ("wait", f"--for={condition}", f"pt/{name}", "-n", "shop", f"--timeout={seconds}s")
+    cluster.kubectl(*words, seconds=seconds + 10)
+    found: dict[str, Any] = json.loads(cluster.kubectl("get", "pt", name, "-n", "shop", "-o", "json"))
+    return found
+
+
+def toe(cluster: Cluster, *words: str) -> subprocess.CompletedProcess[str]:
+    """Is ``kubectl toe`` as a person types it."""
+    around = surroundings().environment | {"KUBECONFIG": str(cluster.kubeconfig)}
+    return subprocess.run([sys.executable, "-c", CODE, *words], env=around, capture_output=True, text=True, timeout=120)
+
+
+def tool_states(cluster: Cluster, name: str) -> list[dict[str, Any]]:
+    """Is what the kubelet says of the run's tool containers."""
+    targets = json.loads(cluster.kubectl("get", "pt", name, "-n", "shop", "-o", "json"))["status"]["targets"]
+    names = {target["toolContainer"] for target in targets}
+    pods = json.loads(cluster.kubectl("get", "pods", "-n", "shop", "-l", "app=shop", "-o", "json"))["items"]
+    statuses = [s for pod in pods for s in pod["status"].get("ephemeralContainerStatuses", ())]
+    return [status["state"] for status in statuses if status["name"] in names]
+
+
+def all_over(cluster: Cluster, name: str, seconds: float) -> float:
+    """Waits until the kubelet reports every tool of a run as ended; returns how long that took."""
+    began = time.monotonic()
+    while not all("terminated" in state for state in tool_states(cluster, name)):
+        assert time.monotonic() - began < seconds, tool_states(cluster, name)
+        time.sleep(0.2)
+    return time.monotonic() - began
+
+
+def test_a_file_is_kept_and_fetched_by_who_may(installed: Cluster, tmp_path: Path) -> None:  # noqa: F811
+    """By the administrator; a person with the role in another namespace is refused, by kubectl and by the CLI."""
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "olga-fetches", "namespace": "shop-open"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": artifacts.READER},
+        "subjects": [{"kind": "User", "name": "olga", "apiGroup": "rbac.authorization.k8s.io"}],
+    }
+    apply(installed, role)
+    run(installed, "kept", 2)
+    found = until(installed, "kept", "condition=Completed")
+    assert {artifact["name"] for artifact in found["status"]["artifacts"]} >= {"strace.txt"}
+    got = toe(installed, "get", "kept", "-n", "shop", "-o", str(tmp_path / "kept"))
+    assert got.returncode == 0, got.stderr
+    assert "sha256 ok" in got.stdout
+    (first, *_) = sorted((tmp_path / "kept").rglob("strace.txt"))
+    assert first.read_text()
+    table = installed.kubectl("get", "artifacts", "-n", "shop", "-l", "toe.run/run=kept")
+    assert "strace.txt" in table
+    refused = toe(installed, "get", "kept", "-n", "shop", "--as", "olga", "-o", str(tmp_path / "stolen"))
+    assert refused.returncode != 0
+    assert not list((tmp_path / "stolen").rglob("*.txt"))
+
+
+def test_the_files_of_the_collector_s_runs_are_in_no_log(installed: Cluster) -> None:  # noqa: F811
+    """Whoever may read logs reads that there are files, not what is in them."""
+    run(installed, "quiet", 2)
+    found = until(installed, "quiet", "condition=Completed")
+    target = found["status"]["targets"][0]
+    log = installed.kubectl("logs", target["pod"], "-n", "shop", "-c", target["toolContainer"])
+    assert "#toe-data" not in log
+
+
+def test_a_canceled_tool_ends_within_seconds(installed: Cluster) -> None:  # noqa: F811
+    """Its lease is not renewed; what it wrote so far is kept. The time is printed, not judged: machines are busy."""
+    run(installed, "canceled", 120)
+    until(installed, "canceled", "jsonpath={.status.phase}=Running")
+    installed.kubectl("patch", "pt", "canceled", "-n", "shop", "--type=merge", "-p", '{"spec":{"cancel":true}}')
+    print(f"canceled: every tool ended after {all_over(installed, 'canceled', 30):.1f} s")
+    found = until(installed, "canceled", "condition=Finished")
+    assert found["status"]["phase"] == "Canceled"
+
+
+def test_a_suspended_tool_and_a_deleted_run_end_too(installed: Cluster) -> None:  # noqa: F811
+    """The administrator's kill switch, and a user who deletes in place of canceling."""
+    run(installed, "suspended", 120)
+    until(installed, "suspended", "jsonpath={.status.phase}=Running")
+    switch = ("patch", "ptc", "strace", "-n", SYSTEM, "--type=merge", "-p")
+    installed.kubectl(*switch, '{"spec":{"suspended":true}}')
+    try:
+        print(f"suspended: every tool ended after {all_over(installed, 'suspended', 30):.1f} s")
+    finally:
+        installed.kubectl(*switch, '{"spec":{"suspended":false}}')
+    found = until(installed, "suspended", "condition=Finished")
+    assert {target["reason"] for target in found["status"]["targets"]} == {"ToolSuspended"}
+    installed.kubectl("wait", "--for=condition=Ready", "ptc", "--all", "-n", SYSTEM, "--timeout=30s")
+
+    run(installed, "deleted", 120)
+    found = until(installed, "deleted", "jsonpath={.status.phase}=Running")
+    names = {target["toolContainer"] for target in found["status"]["targets"]}
+    installed.kubectl("delete", "pt", "deleted", "-n", "shop", "--timeout=30s", seconds=40)
+    began = time.monotonic()
+    while True:
+        pods = json.loads(installed.kubectl("get", "pods", "-n", "shop", "-l", "app=shop", "-o", "json"))["items"]
+        statuses = [
+            s for pod in pods for s in pod["status"].get("ephemeralContainerStatuses", ()) if s["name"] in names
+        ]
+        if statuses and all("terminated" in status["state"] for status in statuses):
+            break
+        assert time.monotonic() - began < 30, statuses
+        time.sleep(0.2)
+    print(f"deleted: every tool ended after {time.monotonic() - began:.1f} s")
+
+
+def test_a_stolen_ticket_is_good_for_nothing(installed: Cluster) -> None:  # noqa: F811
+    """Read out of the pod's spec, and shown by somebody else: refused, and the collector's log says why."""
+    run(installed, "stolen", 20)
+    found = until(installed, "stolen", "jsonpath={.status.phase}=Running")
+    target = found["status"]["targets"][0]
+    pod = json.loads(installed.kubectl("get", "pod", target["pod"], "-n", "shop", "-o", "json"))
+    (tool,) = [c for c in pod["spec"]["ephemeralContainers"] if c["name"] == target["toolContainer"]]
+    ticket = next(variable["value"] for variable in tool["env"] if variable["name"] == "TOE_TICKET")
+    thief = pod["metadata"]["name"]
+    code = (
+        "import ssl,sys,urllib.request as u,urllib.error as e\n"
+        "c=ssl._create_unverified_context()\n"
+        "r=u.Request(sys.argv[1],data=b'{\"session\":\"'+b'a'*64+b'\"}',method='POST',"
+        "headers={'Authorization':'Bearer '+sys.argv[2],'Content-Type':'application/json'})\n"
+        "try: print(u.urlopen(r,context=c).status)\n"
+        "except e.HTTPError as x: print(x.code, x.read().decode())\n"
+    )
+    url = f"{collector.endpoint(Settings())}/v1/claim"
+    said = installed.kubectl("exec", thief, "-n", "shop", "-c", "app", "--", "python3", "-c", code, url, ticket)
+    assert said.startswith("409"), said
+    assert "TicketClaimed" in said
+    log = installed.kubectl("logs", "deployment/toe-collector", "-n", SYSTEM)
+    assert "TicketClaimed" in log
+    assert ticket not in log
+    assert ticket.rpartition(".")[2] not in log
+    reading = installed.kubectl(
+        *("exec", thief, "-n", "shop", "-c", "app", "--", "python3", "-c", code, url.replace("claim", "lease"), ticket)
+    )
+    assert reading.startswith("401"), reading
+    until(installed, "stolen", "condition=Completed")
+
+
+def test_with_everything_dead_a_tool_ends_by_its_own_deadline(installed: Cluster) -> None:  # noqa: F811
+    """Controller and collector are gone: it ends when its lease or its duration does, and the run says so later."""
+    run(installed, "orphaned", 15)
+    until(installed, "orphaned", "jsonpath={.status.phase}=Running")
+    for name in ("toe-controller", "toe-collector"):
+        installed.kubectl("scale", f"deployment/{name}", "-n", SYSTEM, "--replicas=0")
+    try:
+        all_over(installed, "orphaned", 90)
+    finally:
+        for name in ("toe-collector", "toe-controller"):
+            installed.kubectl("scale", f"deployment/{name}", "-n", SYSTEM, "--replicas=1")
+            installed.kubectl("rollout", "status", f"deployment/{name}", "-n", SYSTEM, "--timeout=90s", seconds=100)
+    found = until(installed, "orphaned", "condition=Finished", 90)
+    assert found["status"]["phase"] == "Failed"
+    assert {target["reason"] for target in found["status"]["targets"]} <= {"UploadFailed", "LeaseLost"}
+
+
+def test_no_secret_is_where_people_look(installed: Cluster) -> None:  # noqa: F811
+    """After all of the above: no ticket, session or key in a log, an event, a status or a metric (I-31)."""
+    pods = json.loads(installed.kubectl("get", "pods", "-A", "-o", "json"))["items"]
+    tickets = {
+        variable["value"]
+        for pod in pods
+        for container in pod["spec"].get("ephemeralContainers", ())
+        for variable in container.get("env", ())
+        if variable["name"] == "TOE_TICKET"
+    }
+    assert tickets
+    places = [
+        installed.kubectl("get", "events", "-A", "-o", "json"),
+        installed.kubectl("get", "pt,ptc", "-A", "-o", "json"),
+        installed.kubectl("get", "artifacts", "-A", "-o", "json"),
+        json.dumps([pod["status"] for pod in pods]),
+    ]
+    for pod in pods:
+        if pod["metadata"]["namespace"] == SYSTEM:
+            places.append(installed.kubectl("logs", pod["metadata"]["name"], "-n", SYSTEM))
+    secrets = {ticket.rpartition(".")[2] for ticket in tickets}
+    for place in places:
+        assert not any(secret in place for secret in secrets)
+        assert not re.search(r"PRIVATE KEY", place)
