@@ -8,7 +8,7 @@ import pytest
 
 from tests.collector.uploading import NOW, a_ticket, files
 from toe.collector.claims import Claims, claim_of, hash_of
-from toe.errors import StoreError
+from toe.collector.denials import DenialError
 from toe.store.directory import DirectoryStore
 
 
@@ -43,8 +43,10 @@ async def test_a_session_is_good_for_one_ticket(place: Path) -> None:
     """Else it would not be known whose files come."""
     claims, session = Claims(DirectoryStore(place)), secrets.token_hex(32)
     await claims.make(claim_of(a_ticket(), session, NOW, ""))
-    with pytest.raises(StoreError, match="one ticket"):
-        await claims.make(claim_of(a_ticket(), session, NOW, ""))
+    other = claim_of(a_ticket(), session, NOW, "")
+    with pytest.raises(DenialError, match="one ticket"):
+        await claims.make(other)
+    assert await claims.of_ticket(other.ticket) is None
 
 
 async def test_a_claim_ends_and_is_forgotten(place: Path) -> None:

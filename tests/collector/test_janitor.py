@@ -3,7 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
-from tests.collector.uploading import NOW, Supervisor, a_client, a_place, collecting, files, supervising
+from tests.collector.uploading import NOW, Supervisor, ToyRuns, a_client, a_place, collecting, files, supervising
 
 
 async def test_partial_files_of_expired_sessions_go(tmp_path: Path) -> None:
@@ -20,6 +20,19 @@ async def test_partial_files_of_expired_sessions_go(tmp_path: Path) -> None:
         assert list(place.kept().values()) == [b"k"]
         assert (await supervisor.put(found["file"], 500, b"p"))[0] in (403, 404)
         assert collector.room.used("production") < 500
+
+
+async def test_partial_files_of_runs_that_are_gone_go(tmp_path: Path) -> None:
+    """Not while nobody knows whether they are."""
+    place, runs = a_place(tmp_path), ToyRuns()
+    async with collecting(place, runs=runs) as collector, supervising(collector) as supervisor:
+        _, found = await supervisor.open("partial")
+        await supervisor.put(found["file"], 0, b"p" * 500)
+        runs.run, runs.live = None, False
+        assert await collector.janitor.sweep() == 0
+        runs.live = True
+        assert await collector.janitor.sweep() == 1
+        assert place.partials() == []
 
 
 async def test_partial_files_go_at_the_start_too(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ async def collecting(
     claims, room, counters = Claims(store), Room(store, partials, quotas, place.store), Counters()
     sessions = Sessions(store, claims, partials, room, threads, now)
     uploads = Uploads(store, sessions, partials, room, runs, terms, threads, now)
-    janitor = Janitor(sessions, claims, partials, room, now, Retention(store, Rules()))
+    janitor = Janitor(sessions, claims, partials, room, now, Retention(store, Rules()), uploads.is_over)
     await janitor.sweep()
     await room.survey()
     keys = TicketKeys(place.keys)

@@ -13,6 +13,7 @@ import msgspec
 
 from toe.api.meta import Struct
 from toe.api.ticket import Ticket
+from toe.collector.denials import bad_request
 from toe.errors import ExistsError, MissingError, StoreError
 from toe.store.names import CLAIMS, COMPLETE, SESSIONS, artifact_key
 from toe.store.port import Store
@@ -99,6 +100,7 @@ class Claims:
 
     async def make(self, claim: Claim) -> tuple[Claim, bool]:
         """Returns the claim that counts, and whether it was made now; it is another one's where the sessions differ."""
+        await self._expect_free(claim)
         key = _claim_key(claim.ticket)
         made = True
         try:
@@ -113,10 +115,14 @@ class Claims:
         try:
             await self._store.create(_session_key(claim.session), claim.ticket.encode())
         except ExistsError:
-            found = await self._read(_session_key(claim.session))
-            if found is None or found.decode() != claim.ticket:
-                raise StoreError("a session is good for one ticket") from None
+            await self._expect_free(claim)
         return claim, made
+
+    async def _expect_free(self, claim: Claim) -> None:
+        """Refuses a session that another ticket was claimed with: it would not be known whose files come."""
+        found = await self._read(_session_key(claim.session))
+        if found is not None and found != claim.ticket.encode():
+            raise bad_request("a session is good for one ticket")
 
     async def of_ticket(self, ticket: str) -> Claim | None:
         """Returns the claim of a ticket by the hash of its id; None when there is none."""

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from toe.collector.claims import Claims
+from toe.collector.claims import Claim, Claims
 from toe.collector.partials import Partials
 from toe.collector.room import Room
 from toe.collector.sessions import Sessions
@@ -36,9 +36,10 @@ class Janitor:
         room: Room,
         clock: Callable[[], datetime],
         retention: Retention | None = None,
+        is_over: Callable[[Claim], bool] = lambda claim: False,
     ) -> None:
-        """Without ``retention`` nothing that is kept goes."""
-        self._retention = retention
+        """Without ``retention`` nothing that is kept goes; ``is_over`` tells whether nothing more may come."""
+        self._retention, self._is_over = retention, is_over
         self._sessions, self._claims, self._partials, self._room, self._clock = sessions, claims, partials, room, clock
         self.has_surveyed = False
 
@@ -60,14 +61,14 @@ class Janitor:
             await asyncio.sleep(PAUSE_SECONDS if self.has_surveyed else 1.0)
 
     async def sweep(self) -> int:
-        """Removes partial files of sessions that are complete, have expired, or that nobody claimed."""
+        """Removes partial files of sessions that are complete or over, or that nobody claimed."""
         self._sessions.rest()
         removed = 0
         for ticket in await asyncio.to_thread(self._partials.tickets):
             claim = await self._claims.of_ticket(ticket) if _TICKET.fullmatch(ticket) else None
             if claim is None:
                 removed += await asyncio.to_thread(self._partials.drop, ticket)
-            elif claim.expires_at <= self._clock() or await self._claims.is_ended(claim):
+            elif claim.expires_at <= self._clock() or self._is_over(claim) or await self._claims.is_ended(claim):
                 removed += await self._sessions.drop(claim)
         if removed:
             _log.info("partial files removed", files=removed)

@@ -120,7 +120,7 @@ async def _serve(
         room = Room(store, partials, plan.quotas, plan.place)
         sessions = Sessions(store, claims, partials, room, threads, clock)
         uploads = Uploads(store, sessions, partials, room, runs, plan.terms, threads, clock)
-        janitor = Janitor(sessions, claims, partials, room, clock, Retention(store, plan.rules))
+        janitor = Janitor(sessions, claims, partials, room, clock, Retention(store, plan.rules), uploads.is_over)
 
         def missing() -> str:
             if stop.is_set():

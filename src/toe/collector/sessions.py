@@ -45,7 +45,7 @@ class File:
         self.running: hashlib._Hash | None = None
         self.lock = asyncio.Lock()
         self.body: StreamReader | None = None
-        self.syncing: asyncio.Future[None] | None = None
+        self.is_syncing = False
 
 
 class Session:
@@ -172,8 +172,9 @@ class Sessions:
         session = self._sessions.get(claim.session) or await self._make(claim)
         loop = asyncio.get_running_loop()
         for file in list(session.files.values()):
-            if file.kept is None and file.is_stored and await self.record(file.key) is None:
-                await self._store.delete(file.key)
+            async with file.lock:  # a commit that is under way ends first, with its record
+                if file.kept is None and file.is_stored and await self.record(file.key) is None:
+                    await self._store.delete(file.key)
         removed = await loop.run_in_executor(self._threads, self._partials.drop, claim.ticket)
         self._give_up_room(session)
         session.files = {file.id: file for file in session.files.values() if file.kept is not None}

@@ -19,6 +19,7 @@ import structlog
 from aiohttp import StreamReader
 
 from toe.api.meta import Struct
+from toe.api.reasons import Reason
 from toe.collector.claims import Claim
 from toe.collector.denials import (
     DenialError,
@@ -45,6 +46,10 @@ from toe.store.records import Record, write_record
 CHUNK_BYTES = 4 * 1024 * 1024
 WRITE_BYTES = 512 * 1024
 """Written and hashed at once, in a thread, while the next ones come."""
+MOST_WAITING_BYTES = 32 * 1024 * 1024
+"""Of all chunks together: with many of them at once each waits with less."""
+MOST_SYNCING = 2
+"""Files that the disk is told to write at once, before their commits do: more would keep the threads from writing."""
 MOST_NAME_BYTES = 512
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 T = TypeVar("T")
@@ -77,6 +82,7 @@ class Uploads:
     ) -> None:
         self._store, self._sessions, self._partials, self._room = store, sessions, partials, room
         self._runs, self.terms, self._threads, self._clock = runs, terms, threads, clock
+        self._receiving = self._syncing = 0
         self.kept = 0
         """How many files were kept since the start."""
 
@@ -102,6 +108,14 @@ class Uploads:
         verdict = evaluate_upload(msgspec.structs.replace(request, **facts))
         if isinstance(verdict, Denied):
             raise denied(verdict)
+
+    def is_over(self, claim: Claim) -> bool:
+        """Tells whether nothing more may ever come with a ticket; False while nobody knows."""
+        try:
+            self.judge(claim, "")
+        except DenialError as denial:
+            return denial.reason == Reason.RUN_OVER
+        return False
 
     def stop(self, claim: Claim) -> Stop | None:
         """Returns why the tool is to end, as far as is known."""
@@ -208,6 +222,7 @@ class Uploads:
         descriptor: int = await self._on_disk(self._partials.open, ticket, file.id, at)
         writing: asyncio.Future[None] | None = None
         good = False
+        self._receiving += 1
         try:
             pieces: list[bytes] = []
             waiting = 0
@@ -215,7 +230,7 @@ class Uploads:
                 piece = await paced.read()
                 pieces.append(piece)
                 waiting += len(piece)
-                if waiting and (not piece or waiting >= WRITE_BYTES):
+                if waiting and (not piece or waiting >= min(WRITE_BYTES, MOST_WAITING_BYTES // self._receiving)):
                     if writing is not None:
                         await writing
                     writing = self._in_thread(write_at, descriptor, at, pieces, (digest, whole))
@@ -231,6 +246,7 @@ class Uploads:
         except OSError as error:
             raise _disk(error) from error
         finally:
+            self._receiving -= 1
             if writing is not None and not writing.done():
                 await asyncio.wait({writing})
             try:
@@ -288,9 +304,6 @@ class Uploads:
             async with session.opening:
                 await self._sessions.claims.end(session.claim, b"{}")
                 session.is_complete = True
-                for file in list(session.files.values()):
-                    async with file.lock:  # whoever writes to it has ended
-                        pass
                 await self._sessions.drop(session.claim)
         kept = session.kept
         return len(kept), sum(one.bytes for one in kept)
@@ -416,9 +429,17 @@ class Uploads:
 
     def _sync(self, session: Session, file: File) -> None:
         """Lets the disk write what came while more is coming, so that the commit does not wait for all of it."""
-        if file.syncing is None or file.syncing.done():
-            file.syncing = self._in_thread(self._partials.sync, session.claim.ticket, file.id)
-            file.syncing.add_done_callback(lambda done: done.cancelled() or done.exception())
+        if not file.is_syncing and self._syncing < MOST_SYNCING:
+            file.is_syncing = True
+            self._syncing += 1
+
+            def synced(done: asyncio.Future[None]) -> None:
+                file.is_syncing = False
+                self._syncing -= 1
+                if not done.cancelled():
+                    done.exception()  # the commit finds out too
+
+            self._in_thread(self._partials.sync, session.claim.ticket, file.id).add_done_callback(synced)
 
     def _in_thread(self, call: Callable[..., T], *arguments: object) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
