@@ -8,7 +8,7 @@ import base64
 from typing import Any
 
 from charts.certificates import Pair
-from charts.collector import CLAIM
+from charts.collector import CLAIM, STORE
 from charts.operator import binding, cluster_binding, cluster_role, deployment, labels, probes, role
 from toe.api.settings import Settings
 from toe.report.artifacts import GROUP, PLURAL, VERSION
@@ -69,7 +69,7 @@ def apiserver(image: str, settings: Settings) -> list[Object]:
         "args": [
             "apiserver",
             f"--port={PORT}",
-            "--store=/artifacts",
+            f"--store={STORE}",
             "--tls-cert=/tls/tls.crt",
             "--tls-key=/tls/tls.key",
         ],

@@ -25,6 +25,8 @@ TICKET_SECRET = "toe-ticket-signing-key"  # noqa: S105 the name of one
 TICKET_CONFIG = "toe-ticket-keys"
 TICKET_KEY = "ticket.key"
 PORT = 8443
+STORE = "/artifacts/files"
+"""A directory of toe's own on the claim: what is mounted belongs to root as a rule, and its mode is not ours."""
 
 RULES: list[Object] = [
     {"apiGroups": [GROUP], "resources": ["powertools"], "verbs": READ},
@@ -112,8 +114,8 @@ def collector(image: str, settings: Settings) -> list[Object]:
             f"--system-namespace={settings.system_namespace}",
             f"--profile={settings.profile}",
             f"--port={PORT}",
-            "--store=/artifacts",
-            "--scratch=/scratch",
+            f"--store={STORE}",
+            "--scratch=/scratch/partials",
             "--ticket-keys=/ticket-keys",
             "--tls-cert=/tls/tls.crt",
             "--tls-key=/tls/tls.key",

@@ -5,6 +5,7 @@ stay up afterwards; ``make cluster-down`` removes them.
 """
 
 import base64
+import os
 import shutil
 import subprocess
 import sys
@@ -17,8 +18,9 @@ from typing import Any
 import yaml
 from scapy.utils import RawPcapReader
 
+from charts import artifacts, collector
 from charts.certificates import make
-from charts.operator import TLS_SECRET, accounts, controller, hooks, service_names, tls_secret, webhook
+from charts.operator import TLS_SECRET, UID, accounts, controller, hooks, service_names, tls_secret, webhook
 from devcluster import Cluster, DevClusterError
 from devcluster.__main__ import cluster_here
 from toe.api.crd import KINDS, custom_resource_definition
@@ -78,6 +80,8 @@ def prepare(cluster: Cluster) -> None:
             if fullest(cluster, name) >= PODS_ARE_FULL:
                 cluster.kubectl("rollout", "restart", "deployment/shop", "-n", name)
             cluster.kubectl("rollout", "status", "deployment/shop", "-n", name, "--timeout=90s", seconds=100)
+    with step("olga, who uses tools and fetches files in shop-open, and nowhere else"):
+        apply(cluster, *(_role_of_olga(role) for role in ("powertool-user", artifacts.READER)))
 
 
 def install(cluster: Cluster, image: str) -> None:
@@ -93,16 +97,67 @@ def install(cluster: Cluster, image: str) -> None:
         cluster.kubectl("wait", "--for=condition=Established", f"crd/{kind['metadata']['name']}")
     if not cluster.kubectl("get", "powertoolcatalogs", "-n", namespace, "-o", "name"):
         apply(cluster, empty_catalog)
-    if TLS_SECRET not in cluster.kubectl("get", "secrets", "-n", namespace, "-o", "name"):
-        now = datetime.fromtimestamp(time.time(), UTC)
+    now = datetime.fromtimestamp(time.time(), UTC)
+    there = cluster.kubectl("get", "secrets", "-n", namespace, "-o", "name")
+    if TLS_SECRET not in there:
         apply(cluster, tls_secret(make(service_names(settings), now), settings))
+    if collector.TICKET_SECRET not in there:
+        apply(cluster, *collector.keys(settings))
+        apply(cluster, *collector.certificates(make(collector.names(settings), now), settings))
+    pair = make(artifacts.service_names(settings), now) if artifacts.TLS_SECRET not in there else None
+    apply(cluster, *volume(cluster, namespace), *collector.account(settings), *collector.collector(image, settings))
+    apply(cluster, *webhook(image, settings, collector=collector.endpoint(settings)))
+    ready(cluster, "toe-webhook", "toe-collector")
     template = "jsonpath={.data.ca\\.crt}"
     authority = base64.b64decode(cluster.kubectl("get", "secret", TLS_SECRET, "-n", namespace, "-o", template)).decode()
-    apply(cluster, *webhook(image, settings))
-    cluster.kubectl("rollout", "status", "deployment/toe-webhook", "-n", namespace, "--timeout=90s", seconds=100)
     apply(cluster, *stamp(), *fence(settings, stamped=True), hooks(authority, settings))
-    apply(cluster, controller(image, settings))
-    cluster.kubectl("rollout", "status", "deployment/toe-controller", "-n", namespace, "--timeout=90s", seconds=100)
+    apply(cluster, controller(image, settings, collector.controller_flags(settings)))
+    if pair is not None:
+        apply(cluster, artifacts.certificate(pair, settings))
+    apply(cluster, *artifacts.accounts(settings), *artifacts.apiserver(image, settings))
+    ready(cluster, "toe-controller", artifacts.NAME)
+    if pair is not None:
+        apply(cluster, artifacts.registration(pair.authority, settings))
+
+
+def ready(cluster: Cluster, *deployments: str) -> None:
+    """Waits for deployments of toe's own."""
+    for name in deployments:
+        cluster.kubectl("rollout", "status", f"deployment/{name}", "-n", "toe-system", "--timeout=90s", seconds=100)
+
+
+def volume(cluster: Cluster, namespace: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns where files are kept: a directory of the one node, which goes with the cluster, and the claim on it."""
+    place = cluster.kubeconfig.parent / "artifacts"
+    place.mkdir(mode=0o700, exist_ok=True)
+    os.chown(place, UID, UID)
+    common = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
+    size = {"storage": "5Gi"}
+    claim = {"name": collector.CLAIM, "namespace": namespace}
+    return (
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": collector.CLAIM},
+            "spec": {**common, "capacity": size, "claimRef": claim, "hostPath": {"path": str(place)}},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": claim,
+            "spec": {**common, "volumeName": collector.CLAIM, "resources": {"requests": size}},
+        },
+    )
+
+
+def _role_of_olga(role: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": f"olga-{role}", "namespace": "shop-open"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [{"kind": "User", "name": "olga", "apiGroup": "rbac.authorization.k8s.io"}],
+    }
 
 
 def apply(cluster: Cluster, *objects: dict[str, Any]) -> None:
@@ -130,9 +185,17 @@ def results(cluster: Cluster) -> None:
         if not packets:
             raise DemoError(f"{path} holds no packet")
         print(f"  {path.relative_to(TOP)}: {packets} packets, read by scapy")
+    title("Where are the files? With the collector; kubectl shows them, to those who may see them.")
+    show(cluster, "get", "artifacts", "-n", "shop")
+    toe(cluster, "get", profile, "-n", "shop", "--as", "olga", expect=1)
     title("What is refused, and how it is said.")
     toe(cluster, "run", "tcpdump", "-n", "shop-open", "-l", "app=shop", "--", "-z", "reboot", expect=2)
     toe(cluster, "run", "tcpdump", "-n", "shop", "-l", "app=shop", "--for", "5s", expect=1)
+
+
+def show(cluster: Cluster, *words: str) -> None:
+    """Prints a ``kubectl`` command and what it prints."""
+    print(f"\n$ kubectl {' '.join(words)}\n{cluster.kubectl(*words).rstrip()}", flush=True)
 
 
 def run(cluster: Cluster, tool: str, *words: str) -> str:
