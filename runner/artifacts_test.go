@@ -136,4 +136,6 @@ func TestTheOutputDirectoryIsPrivate(t *testing.T) {
 	}
 }
 
-func throughLog(most int64) bounds { return settings{mode: modeLog, limits: limits{artifactBytes: most}}.bounds(nil) }
+func throughLog(most int64) bounds {
+	return settings{mode: modeLog, limits: limits{artifactBytes: most}}.bounds(nil)
+}

@@ -61,7 +61,7 @@ func newCollector(d door) (*collector, error) {
 				DisableCompression:  true,
 				MaxIdleConnsPerHost: 2, // the lease never waits for an upload
 				IdleConnTimeout:     30 * time.Second,
-				// A chunk is sent once it is welcome.
+				// A chunk is sent once it is welcome: a refusal that crossed it could get lost with the connection.
 				ExpectContinueTimeout: time.Second,
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -133,6 +133,7 @@ func (c *collector) ask(within context.Context, patience time.Duration, method, 
 	if isChunk {
 		request.Header.Set("Content-Type", "application/octet-stream")
 		request.Header.Set("Toe-Chunk-Sha256", raw.sha256)
+		request.Header.Set("Expect", "100-continue")
 	} else {
 		request.Header.Set("Content-Type", "application/json")
 	}

@@ -254,6 +254,7 @@ func (c *fakeCollector) answer(w http.ResponseWriter, r *http.Request, body []by
 }
 
 func TestNothingOfTheCollectorReachesTheTool(t *testing.T) {
+	t.Parallel()
 	c := newFake(t)
 	r := play(t, scene{command: shell(`env; echo --parent--; tr '\0' '\n' </proc/$PPID/environ`), env: c.variables()})
 	r.must(t, 0, completed)
@@ -275,6 +276,7 @@ func TestNothingOfTheCollectorReachesTheTool(t *testing.T) {
 }
 
 func TestTheClaimComesBeforeTheTool(t *testing.T) {
+	t.Parallel()
 	c := newFake(t)
 	claimed := make(chan bool)
 	c.meddle = func(c *fakeCollector, w http.ResponseWriter, r *http.Request) bool {
@@ -295,6 +297,7 @@ func TestTheClaimComesBeforeTheTool(t *testing.T) {
 }
 
 func TestAClaimWhoseAnswerIsLostIsRepeated(t *testing.T) {
+	t.Parallel()
 	c := newFake(t)
 	times := 0
 	c.swallow = func(r *http.Request) bool { times++; return times <= 2 }
@@ -306,6 +309,7 @@ func TestAClaimWhoseAnswerIsLostIsRepeated(t *testing.T) {
 }
 
 func TestARefusedClaimStartsNothing(t *testing.T) {
+	t.Parallel()
 	for status, want := range map[int]string{
 		409: ticketClaimed, 401: collectorRefused, 403: collectorRefused, 404: collectorRefused, 400: collectorRefused,
 	} {
@@ -358,6 +362,7 @@ func TestWhoCannotShowTheRightCertificateIsNotSpokenTo(t *testing.T) {
 }
 
 func TestACanceledRunEndsItsToolAndItsFilesLeave(t *testing.T) {
+	t.Parallel()
 	for _, reason := range []string{canceled, toolSuspended, runDeleted} {
 		t.Run(reason, func(t *testing.T) {
 			t.Parallel()
@@ -404,6 +409,7 @@ func TestAToolIsNotStartedWhenItsRunIsCanceledBefore(t *testing.T) {
 }
 
 func TestALeaseThatIsNotRenewedEndsTheTool(t *testing.T) {
+	t.Parallel()
 	for name, meddle := range map[string]func(*fakeCollector, http.ResponseWriter, *http.Request) bool{
 		"cut": func(*fakeCollector, http.ResponseWriter, *http.Request) bool { cut(); return true },
 		"503": func(_ *fakeCollector, w http.ResponseWriter, _ *http.Request) bool {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,6 +27,8 @@ func TestMain(m *testing.M) {
 		asTool(os.Args[2], os.Args[3:])
 		os.Exit(0)
 	}
+	flag.Parse()
+	_ = flag.Set("test.parallel", "12") // they wait most of the time
 	os.Exit(m.Run())
 }
 

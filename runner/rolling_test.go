@@ -47,6 +47,7 @@ func TestAFinishedFileIsKeptEarlyAndAgainWhenItChanges(t *testing.T) {
 
 // What was brought already is not believed: the tool may have written it anew.
 func TestARewrittenFileIsKeptAsItIsAtTheEnd(t *testing.T) {
+	t.Parallel()
 	for name, script := range map[string]string{
 		"rewritten in place": `printf 0123456789 >{output}/a; exec 3<>{output}/a; PAUSE; printf AB >&3; exec 3>&-; printf x >>{output}/a`,
 		"cut":                `printf 0123456789 >{output}/a; exec 3>>{output}/a; PAUSE; printf ab >{output}/a`,

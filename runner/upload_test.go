@@ -30,6 +30,7 @@ func puts(do func(n int, c *fakeCollector, w http.ResponseWriter) bool) func(*fa
 }
 
 func TestFilesAreKeptByTheCollector(t *testing.T) {
+	t.Parallel()
 	c := newFake(t)
 	c.chunkBytes = 64 << 10
 	r := play(t, scene{command: shell(`mkdir -p {output}/deep; head -c 300000 /dev/zero >{output}/deep/zero; : >{output}/empty
@@ -51,6 +52,7 @@ func TestFilesAreKeptByTheCollector(t *testing.T) {
 }
 
 func TestWhatIsTooLargeForTheLogIsKept(t *testing.T) {
+	t.Parallel()
 	c := newFake(t)
 	r := play(t, scene{command: shell(`head -c 9000001 /dev/urandom | tee {output}/a`), env: keeping(c)})
 	r.must(t, 0, completed)
@@ -71,6 +73,7 @@ func TestWhatIsTooLargeForTheLogIsKept(t *testing.T) {
 }
 
 func TestCompressedFilesComeBackTheSame(t *testing.T) {
+	t.Parallel()
 	for _, rolling := range []string{"", "1s"} {
 		c := newFake(t)
 		c.chunkBytes = 10_000
@@ -106,6 +109,7 @@ func TestCompressedFilesComeBackTheSame(t *testing.T) {
 }
 
 func TestAFailedUploadIsNoSuccess(t *testing.T) {
+	t.Parallel()
 	cases := map[string]struct {
 		path   string
 		status int
@@ -231,6 +235,7 @@ func TestAnEndWhileFilesLeaveIsTold(t *testing.T) {
 
 // Whatever happens on the way: what is kept is what was written, or the run failed with a reason.
 func TestFaultsLoseNothing(t *testing.T) {
+	t.Parallel()
 	seeds := uint64(6)
 	if n, err := strconv.ParseUint(os.Getenv("FAULT_SEEDS"), 10, 32); err == nil {
 		seeds = n
