@@ -200,7 +200,7 @@ async def test_leftovers_go_when_a_session_is_over(tmp_path: Path) -> None:
         assert (await collector.put(short, await collector.open(short), b"abandoned")).status == 200
         assert collector.partials()
         await collector.kill()
-        stray = collector.scratch / ("0" * 64)
+        stray = collector.scratch / "partial" / ("0" * 64)
         stray.mkdir()
         (stray / f"{'0' * 32}.part").write_bytes(b"nobody's")
         await asyncio.sleep(2.1)
