@@ -162,7 +162,7 @@ class Tickets:
 class Collector:
     """Is one ``toe collector`` with its directories; it can be killed and started again."""
 
-    def __init__(self, place: Path, api: ToyApi, *flags: str) -> None:
+    def __init__(self, place: Path, kubeconfig: Path, *flags: str) -> None:
         self.place, self.flags, self.port = place, flags, free_port()
         self.store, self.scratch, self.keys = place / "store", place / "scratch", place / "keys"
         self.log = place / "log"
@@ -171,7 +171,7 @@ class Collector:
         self.tls = (certificate, key)
         self.trust = ssl.create_default_context()
         self.trust.check_hostname, self.trust.verify_mode = False, ssl.CERT_NONE
-        self._kubeconfig = api.kubeconfig(place)
+        self._kubeconfig = kubeconfig
         self.process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -302,13 +302,19 @@ async def collecting(place: Path, *flags: str) -> AsyncIterator[tuple[Collector,
     async with ToyApi() as api:
         await api.config(TOOL)
         await api.run(RUN)
-        collector = Collector(place, api, *flags)
-        await collector.start()
-        try:
+        async with started(Collector(place, api.kubeconfig(place), *flags)) as collector:
             yield collector, api
-            assert await collector.stop() == 0
-        finally:
-            with suppress(ProcessLookupError):
-                if collector.process is not None and collector.process.returncode is None:
-                    os.kill(collector.process.pid, signal.SIGKILL)
-                    await collector.process.wait()
+
+
+@asynccontextmanager
+async def started(collector: Collector) -> AsyncIterator[Collector]:
+    """Is a collector that is ready; it ends well."""
+    try:
+        await collector.start()
+        yield collector
+        assert await collector.stop() == 0
+    finally:
+        with suppress(ProcessLookupError):
+            if collector.process is not None and collector.process.returncode is None:
+                os.kill(collector.process.pid, signal.SIGKILL)
+                await collector.process.wait()

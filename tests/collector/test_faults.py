@@ -336,7 +336,7 @@ async def test_nobody_is_claimed_or_kept_while_the_cluster_is_not_known(tmp_path
     """Started without an API server: 503 for a claim and for a lease; toe-run ends its tool by itself then."""
     async with ToyApi() as api:
         api.is_away = True
-        collector = Collector(tmp_path, api, "--low-water", "1Mi")
+        collector = Collector(tmp_path, api.kubeconfig(tmp_path), "--low-water", "1Mi")
         starting = asyncio.create_task(collector.start())
         try:
             async with asyncio.timeout(20):
