@@ -48,8 +48,8 @@ func (s settings) bounds(u *uploader) bounds {
 
 // deliver lets the files leave, the way that the run's mode says, once the tool has ended. What goes wrong is the end's
 // reason where there was no other.
-func (s settings) deliver(end *ending, most bounds, u *uploader, held *lease, stdout, stderr *capture, shown *console,
-	leaving func()) delivery {
+func (s settings) deliver(end *ending, most bounds, u *uploader, volume place, held *lease,
+	stdout, stderr *capture, shown *console, leaving func()) delivery {
 	read := s.mode == modeLog && !s.withheld
 	found := collect(s.output, most.bytes, read)
 	found.add(stdout.artifact("stdout.txt"))
@@ -79,7 +79,7 @@ func (s settings) deliver(end *ending, most bounds, u *uploader, held *lease, st
 		if u != nil {
 			done = u.upload(held, sources(root, found))
 		} else {
-			done = put(s, held, sources(root, found), shown)
+			done = put(volume, held, sources(root, found), shown)
 		}
 	}
 	for _, said := range []*capture{stdout, stderr} {
@@ -224,15 +224,8 @@ func spoolFile(directory string) (*os.File, error) {
 }
 
 // put copies everything onto the claim of mode pvc.
-func put(s settings, held *lease, all []source, shown *console) delivery {
+func put(there place, held *lease, all []source, shown *console) delivery {
 	var done delivery
-	there, err := openPlace(s.claim, s.claimPath)
-	if err != nil {
-		done.fail(s.claim, err)
-		done.failed = max(len(all), 1)
-		return done
-	}
-	defer there.close()
 	wanted := func() error {
 		select {
 		case <-held.forgotten():

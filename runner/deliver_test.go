@@ -48,7 +48,7 @@ func TestAClaimThatCannotTakeTheFilesIsAFailure(t *testing.T) {
 	}
 	r = play(t, scene{command: shell(`echo a >{output}/a`), env: onClaim(small(t, "ro"))})
 	r.must(t, 125, uploadFailed)
-	contains(t, r.summary.Message, "read-only file system")
+	contains(t, r.summary.Message, "read-only file system; the tool was not started")
 
 	linked := small(t, "size=1m")
 	outside := t.TempDir()

@@ -65,8 +65,15 @@ func work(s settings, args []string, signals <-chan os.Signal, shown *console, r
 	if err := makeOutput(s.output); err != nil {
 		return ending{}, delivery{}, err
 	}
-	if s.mode == modeClaim && !mounted("/proc", s.claim) {
-		return ending{}, delivery{}, refuse(badEnvironment, "TOE_CLAIM: nothing is mounted at "+s.claim)
+	var volume place
+	if s.mode == modeClaim { // what cannot be written to is found before the tool works for nothing
+		if !mounted("/proc", s.claim) {
+			return ending{}, delivery{}, refuse(badEnvironment, "TOE_CLAIM: nothing is mounted at "+s.claim)
+		}
+		if volume, err = openPlace(s.claim, s.claimPath); err != nil {
+			return ending{}, delivery{}, refuse(uploadFailed, "the claim: "+err.Error()+"; the tool was not started")
+		}
+		defer volume.close()
 	}
 	var held *lease
 	var files *uploader
@@ -158,7 +165,7 @@ func work(s settings, args []string, signals <-chan os.Signal, shown *console, r
 	provisional.Message = "toe-run was ended while the files were leaving; the tool: " + end.reason
 	provisional.Stopped = end.stopped
 	provisional.took(end.seconds)
-	done := s.deliver(&end, most, files, held, stdout, stderr, shown, func() {
+	done := s.deliver(&end, most, files, volume, held, stdout, stderr, shown, func() {
 		provisional.leave(terminationLog, s.summaryMax) // should the rest be cut short
 	})
 	if why := held.why(); why != nil && why.reason == runDeleted {
