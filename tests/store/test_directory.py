@@ -168,6 +168,16 @@ async def test_what_a_dead_process_left_is_swept(store: DirectoryStore, root: Pa
         assert [path.name for path in (root / ".partial").iterdir()] == [name]
 
 
+def test_a_start_sweeps(root: Path) -> None:
+    """What was left half written before."""
+    (root / ".partial").mkdir(parents=True)
+    (root / ".partial" / "left").write_bytes(b"half")
+
+    DirectoryStore(root).close()
+
+    assert below(root) == [root / ".partial"]
+
+
 async def test_deletion_removes_empty_directories(store: DirectoryStore, root: Path) -> None:
     """But no other."""
     await store.create("a/b/c/d", b"")

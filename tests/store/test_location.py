@@ -65,6 +65,7 @@ async def test_what_is_accepted_is_told(location: str) -> None:
         ("s3://bucket/p", {"root_certificate": "CANARY"}, "cannot be opened"),
         ("az://container/p", {"account_name": "a", "account_key": "CANARY!!"}, "Access Key"),
         ("gs://bucket/p", {"service_account_key": "CANARY"}, "cannot be opened"),
+        ("s3://bucket/p", {"skip_signature": "CANARY"}, "cannot be opened"),
         ("/tmp", {"region": "CANARY"}, "a directory has no options; region"),
     ],
 )

@@ -175,6 +175,25 @@ async def test_a_dead_server_holds_nobody(dead: str) -> None:
     assert "CANARY" not in "".join(traceback.format_exception(caught.value))
 
 
+async def test_a_read_from_a_silent_server_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is repeated, but not for long."""
+
+    async def believe(_: ObjectStore) -> None:
+        return
+
+    monkeypatch.setattr(ObjectStore, "prove", believe)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(100)
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        store = await open_store("s3://bucket/p", {**KEYS, "endpoint": address, "allow_http": "true"}, seconds=0.5)
+        started = time.monotonic()
+        with pytest.raises(StoreError, match="does not answer"):
+            await store.stat(KEY)
+
+    assert time.monotonic() - started < 4
+
+
 async def test_a_bucket_that_is_not_there_is_told(s3: str) -> None:
     """At the start."""
     with pytest.raises(SettingsError, match="there is no such bucket"):
@@ -208,3 +227,17 @@ async def test_a_prefix_of_the_bucket_is_no_part_of_keys(s3: str) -> None:
     assert await keys_of(one) == [KEY]
     assert await keys_of(other) == []
     assert await keys_of(whole) == [f"one/{KEY}"]
+
+
+async def test_an_answer_that_is_cut_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read is never taken for the whole."""
+    store = ObjectStore(MemoryStore())
+    await store.create(KEY, b"0123456789")
+    real = obstore.get_range_async
+
+    async def cut(*arguments: Any, start: int, end: int) -> Any:
+        return await real(*arguments, start=start, end=end - 1)
+
+    monkeypatch.setattr(objects.obstore, "get_range_async", cut)
+    with pytest.raises(StoreError, match="9 of 10 bytes"):
+        await content_of(store, KEY)

@@ -195,13 +195,15 @@ async def test_bad_names_are_kept_apart(store: Store) -> None:
         assert await content_of(store, key) == content
 
 
-@pytest.mark.parametrize("kind", ["nothing", "directory", "link"])
+@pytest.mark.parametrize("kind", ["nothing", "directory", "link", "pipe"])
 async def test_a_content_is_a_regular_file(store: Store, tmp_path: Path, kind: str) -> None:
     """Anything else is refused and keeps nothing."""
     path = tmp_path / "finished"
     match kind:
         case "directory":
             path.mkdir()
+        case "pipe":
+            os.mkfifo(path)
         case "link":
             path.symlink_to(a_file(tmp_path, b"secret", "other"))
 

@@ -62,3 +62,12 @@ def test_what_is_no_json_is_refused(content: bytes) -> None:
     """And what is too large is not even looked at."""
     with pytest.raises(DecodeError):
         read_record(content)
+
+
+def test_a_record_that_is_too_large_is_none() -> None:
+    """Even where it could be understood."""
+    content = write_record(RECORD)
+
+    assert read_record(content.ljust(MOST_BYTES)) == RECORD
+    with pytest.raises(DecodeError):
+        read_record(content.ljust(MOST_BYTES + 1))
