@@ -80,8 +80,9 @@ def prepare(cluster: Cluster) -> None:
             if fullest(cluster, name) >= PODS_ARE_FULL:
                 cluster.kubectl("rollout", "restart", "deployment/shop", "-n", name)
             cluster.kubectl("rollout", "status", "deployment/shop", "-n", name, "--timeout=90s", seconds=100)
-    with step("olga, who uses tools and fetches files in shop-open, and nowhere else"):
+    with step("olga, who uses tools and fetches files in shop-open, and may look at runs in shop"):
         apply(cluster, *(_role_of_olga(role) for role in ("powertool-user", artifacts.READER)))
+        apply(cluster, _role_of_olga("powertool-viewer", "shop"))
 
 
 def install(cluster: Cluster, image: str) -> None:
@@ -150,11 +151,11 @@ def volume(cluster: Cluster, namespace: str) -> tuple[dict[str, Any], dict[str, 
     )
 
 
-def _role_of_olga(role: str) -> dict[str, Any]:
+def _role_of_olga(role: str, namespace: str = "shop-open") -> dict[str, Any]:
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",
-        "metadata": {"name": f"olga-{role}", "namespace": "shop-open"},
+        "metadata": {"name": f"olga-{role}", "namespace": namespace},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
         "subjects": [{"kind": "User", "name": "olga", "apiGroup": "rbac.authorization.k8s.io"}],
     }

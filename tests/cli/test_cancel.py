@@ -46,3 +46,11 @@ def test_a_missing_right_is_told(cluster: FakeCluster, person: Person) -> None:
     a_run(cluster, "k7", phase="Pending")
     cluster.forbidden.add(("patch", "powertools"))
     assert "ask for: verb patch on powertools in namespace shop" in person("cancel", "k7").err
+
+
+def test_tools_that_hold_a_lease_end_within_seconds(cluster: FakeCluster, person: Person) -> None:
+    """They are told to; not-after stands behind that."""
+    target = a_target("shop-1", state="Running")
+    a_run(cluster, "k7", target, phase="Running", notAfter=when(65), collector="https://toe-collector.toe-system.svc")
+    said = "tools that run are told to end, which takes seconds, at the latest 12:01:05 UTC: shop-1\n"
+    assert person("cancel", "k7").out.endswith(said)

@@ -287,6 +287,7 @@ class PowerToolStatus(Struct, frozen=True):
     ] = ()
     config: Annotated[UsedConfig | None, note("the config as judged")] = None
     not_after: Annotated[str, text("no tool of this run lives longer", most=32)] = ""
+    collector: Annotated[str, text("where its tools hold their leases; empty: they hold none", most=512)] = ""
     selected_pods: Annotated[int, note("targets in all")] = 0
     completed_pods: Annotated[int, note("targets that succeeded")] = 0
     failed_pods: Annotated[int, note("targets that failed, were refused or are gone")] = 0

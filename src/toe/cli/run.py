@@ -233,6 +233,8 @@ def running_on(run: PowerTool) -> str:
     if not left:
         return ""
     names = ", ".join(target.pod for target in left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
+    if run.status.collector:
+        return f"tools that run are told to end, which takes seconds, {until(run)}: {names}"
     return f"a running tool cannot be stopped from outside: it ends at its duration, {until(run)}: {names}"
 
 

@@ -73,6 +73,7 @@ def _start(snapshot: Snapshot, config: PowerToolConfig) -> Plan:
         config=used(snapshot, config),
         started_at=format_time(now),
         not_after=format_time(not_after(run, now, snapshot)),
+        collector=_leases(snapshot, config),
     )
     status = with_conditions(status, snapshot, Accepted=(True, Reason.ACCEPTED, selected(targets, config)))
     if is_true(status.conditions, "Conflicted"):
@@ -87,6 +88,11 @@ def _start(snapshot: Snapshot, config: PowerToolConfig) -> Plan:
     write = WriteStatus(run=run, status=frozen.status)
     accepted = event_on(run, "Normal", Reason.ACCEPTED, selected(targets, config))
     return Plan((write, accepted, *additions), look_again=next_look(after, targets))
+
+
+def _leases(snapshot: Snapshot, config: PowerToolConfig) -> str:
+    """Returns where the tools of a run hold their leases; empty where they hold none."""
+    return snapshot.request.settings.collector if config.spec.is_supervised else ""
 
 
 def _wait(snapshot: Snapshot, phase: Phase, reason: Reason, message: str) -> Plan:
