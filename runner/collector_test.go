@@ -216,7 +216,11 @@ func (c *fakeCollector) answer(w http.ResponseWriter, r *http.Request, body []by
 			deny(w, 411, "LengthRequired")
 			return
 		}
-		if len(body) > c.chunkBytes || file.bytes+int64(len(body)) > c.maxBytes {
+		all := int64(len(body))
+		for _, other := range c.files {
+			all += other.bytes
+		}
+		if len(body) > c.chunkBytes || all > c.maxBytes {
 			deny(w, 413, "TooLarge")
 			return
 		}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -140,6 +142,7 @@ func (u *uploader) upload(held *lease, all []source) delivery {
 	defer cancel()
 	u.progress, u.patient = time.Now(), false
 	var done delivery
+	u.drop(within, all)
 	for i, one := range all {
 		err := u.finish(within, one)
 		if err == nil {
@@ -156,14 +159,34 @@ func (u *uploader) upload(held *lease, all []source) delivery {
 	if done.first == nil || !done.first.final {
 		u.complete(within)
 	}
-	for _, one := range all {
-		for t := u.tracks[one.name]; t != nil; t = t.before {
+	// Also what the tool has removed since.
+	for _, name := range slices.Sorted(maps.Keys(u.tracks)) {
+		var kept []described
+		for t := u.tracks[name]; t != nil; t = t.before {
 			if t.committed {
-				done.files = append(done.files, t.kept)
+				kept = append(kept, t.kept)
+			}
+		}
+		slices.Reverse(kept)
+		done.files = append(done.files, kept...)
+	}
+	return done
+}
+
+// drop makes room: the parts of files that the tool has removed or renamed since would count for the run.
+func (u *uploader) drop(within context.Context, all []source) {
+	there := map[string]bool{}
+	for _, one := range all {
+		there[one.name] = true
+	}
+	for name, t := range u.tracks {
+		if t.begun && !t.committed && !there[name] {
+			t.restart = true
+			if _, err := u.begin(within, t); err != nil {
+				return // what matters is told by the files themselves
 			}
 		}
 	}
-	return done
 }
 
 // finish brings one file, whatever of it is there already.

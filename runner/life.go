@@ -14,12 +14,12 @@ const drainPatience = 2 * time.Second // for the tool's last words, should somet
 // live is the life of the container: read what is asked, claim the ticket, wait, start the tool, watch it, let its files
 // leave, leave a summary. It returns the exit code.
 func live(args, environ []string) int {
+	settleIn() // first: until then others of the same user can look into it
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	// A log that nobody reads any more must not kill toe-run. Caught, not ignored: ignoring would be inherited by the tool.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
-	settleIn()
 	report := summary{V: 1}
 	granted := readPrivileges("/proc")
 	report.UID, report.GID, report.CapEff = granted.uid, granted.gid, granted.capEff

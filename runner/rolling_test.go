@@ -45,6 +45,22 @@ func TestAFinishedFileIsKeptEarlyAndAgainWhenItChanges(t *testing.T) {
 	}
 }
 
+func TestWhatWasRemovedOrRenamedIsCountedOnce(t *testing.T) {
+	t.Parallel()
+	c := newFake(t)
+	c.maxBytes = 1500
+	r := play(t, scene{command: shell(`head -c 1000 /dev/zero >{output}/part; exec 3>>{output}/part; echo done >{output}/early
+		while [ ! -e {output}/go ]; do sleep 0.1; done; rm {output}/early {output}/go; mv {output}/part {output}/whole`),
+		env: keeping(c, "TOE_ROLLING", "1s"), during: func(_ *os.Process, output string) {
+			waitFor(t, "early is kept", func() bool { return c.kept()["early"] != "" })
+			write(t, output+"/go", "")
+		}})
+	r.must(t, 0, completed)
+	if kept := c.kept(); len(kept) != 2 || len(kept["whole"]) != 1000 || len(r.summary.Files) != 2 || r.summary.Bytes != 1005 {
+		t.Fatal(r.summaryText)
+	}
+}
+
 // What was brought already is not believed: the tool may have written it anew.
 func TestARewrittenFileIsKeptAsItIsAtTheEnd(t *testing.T) {
 	t.Parallel()
