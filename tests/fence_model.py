@@ -71,7 +71,12 @@ def broken(
         "capabilities": _lists(security.get("capabilities")) == (tool.add, tool.drop),
         "seccomp": security.get("seccompProfile") == (None if tool.privileged else {"type": tool.seccomp_profile}),
         "identity": _identity(tool, security, pod, target),
-        "runAsNonRoot": security.get("runAsNonRoot") is (security.get("runAsUser") != 0),
+        "runAsNonRoot": security.get("runAsNonRoot")
+        is (
+            tool.identity == "NonRoot"
+            if _is_image_user(tool, security, pod, target)
+            else security.get("runAsUser") != 0
+        ),
         "env": _env(tool, new.get("env") or []),
         "mounts": all(_mount(tool, mount, spec) for mount in new.get("volumeMounts") or ()),
         "fields": set(new) <= FIELDS,
@@ -122,9 +127,16 @@ def _identity(tool: CatalogTool, security: Raw, pod: Raw, target: str) -> bool:
             return have == (0, 0)
         case "Fixed":
             return have == (tool.user, tool.group)
+        case _ if _is_image_user(tool, security, pod, target):
+            return True
         case _:
             known = _target(pod, target)
             return None not in known and have == known and (tool.identity == "Target" or known[0] != 0)
+
+
+def _is_image_user(tool: CatalogTool, security: Raw, pod: Raw, target: str) -> bool:
+    """Tells whether a container has no ids, and may: nobody knows those of its target."""
+    return tool.image_user and None in _target(pod, target) and not {"runAsUser", "runAsGroup"} & set(security)
 
 
 def _target(pod: Raw, name: str) -> tuple[int | None, int | None]:

@@ -23,6 +23,7 @@ from tests.cluster.fenced import (
 )
 from toe.api.pod import Pod
 from toe.api.powertoolcatalog import CatalogClaim, CatalogTool
+from toe.api.settings import PROFILES
 from toe.plan.catalog import compile_catalog
 from toe.plan.container import render
 from toe.policy.capabilities import BY_NAME
@@ -78,18 +79,27 @@ _CONFIGS: dict[str, Raw] = {
         },
     },
 }
+_CONFIGS |= {
+    "legacy": {"arguments": {"any": True}, "env": [{"name": "DURATION", "value": "9"}]},
+    "modest": {"security": {"runAsRoot": False, "capabilities": {"drop": ["ALL"]}}},
+}
+COMPAT = PROFILES["compat"]
 ARGUMENTS: dict[str, list[str]] = {
     "peek": ["-f", "-e", "$all"],
     "dump": ["-c", "100", "-n", "--proto", "tcp", "host", "10.0.0.1", "$x"],
     "loose": ["--any", "thing", "-- $(X) é", ""],
+    "legacy": ["$(TOE_RUN)", "two words"],
 }
 
 CONFIGS = {
     name: a_config({"name": f"{name}-config"}, None, **({"name": name, "image": DIGEST.format(name)} | spec))
     for name, spec in _CONFIGS.items()
 }
+_OLD = {tool.name: tool for tool in compile_catalog(judged(*CONFIGS.values()), COMPAT).tools}
 _COMPILED = {tool.name: tool for tool in compile_catalog(judged(*CONFIGS.values())).tools}
 TOOLS: dict[str, CatalogTool] = _COMPILED | {
+    # As the profile compat has them: the Go implementation's variables, and the image's user where nobody knows better.
+    **{name: tool for name, tool in _OLD.items() if name in ("legacy", "modest")},
     # What configs cannot say yet: a collector, and a claim that the pod mounts.
     "keep": msgspec.structs.replace(
         _COMPILED["peek"],
@@ -97,7 +107,7 @@ TOOLS: dict[str, CatalogTool] = _COMPILED | {
         image=DIGEST.format("keep"),
         collector="https://collector.toe-system:8443",
         claims=(CatalogClaim(claim_name="results", path="/results"),),
-    )
+    ),
 }
 CATALOG: Raw = msgspec.to_builtins({"spec": {"tools": list(TOOLS.values())}})
 
@@ -152,7 +162,8 @@ def rendered(tool: str, live: Raw, *, container: str = "app", args: list[str] | 
     spec: Raw = {"name": tool, "duration": "30s", "args": ARGUMENTS.get(tool, []) if args is None else args}
     base = "peek" if tool == "keep" else tool
     a_run = a_powertool(tool=spec)
-    built = render(a_run, CONFIGS[base], msgspec.convert(live, Pod), container, NOW + timedelta(hours=1), SETTINGS)
+    settings = COMPAT if tool in ("legacy", "modest") else SETTINGS
+    built = render(a_run, CONFIGS[base], msgspec.convert(live, Pod), container, NOW + timedelta(hours=1), settings)
     raw: Raw = msgspec.to_builtins(built)
     raw = msgspec.json.decode(msgspec.json.encode(raw))
     if tool == "keep":

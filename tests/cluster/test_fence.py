@@ -46,6 +46,9 @@ def fenced(request: pytest.FixtureRequest) -> Iterator[Fenced]:
             make_pod(found, place, "web")
         for name, (spec, users) in PODS.items():
             make_pod(found, "fence-open", name, users, **spec)
+        make_pod(found, "fence-open", "nobody")
+        path = "/api/v1/namespaces/fence-open/pods/nobody/status"
+        found.server.send("PATCH", path, {"status": {"containerStatuses": None}}, MERGE)
         until(lambda: inject(found, [{"name": "x", "image": "x"}]).policy == "catalog", "the fence is in force")
         yield found
 
@@ -287,6 +290,32 @@ def test_the_audit_log_says_which_run_and_tool_it_was(fenced: Fenced) -> None:
         return any({key: note.get(f"toe-fence-catalog/{key}") for key in wanted} == wanted for note in told)
 
     until(is_told, "the audit log tells of the injection")
+
+
+def test_the_images_user_is_for_targets_that_nobody_knows(fenced: Fenced) -> None:
+    """Profile compat: no ids at all, and only there; that a tool is not root is still stated where its config says."""
+    nobody, known = live_pod(fenced, name="nobody"), live_pod(fenced)
+    for tool, is_not_root in (("legacy", False), ("modest", True)):
+        base = rendered(tool, nobody)
+        security = base["securityContext"]
+        assert not {"runAsUser", "runAsGroup"} & set(security)
+        assert inject(fenced, [base], live=nobody, name="nobody").is_accepted
+        for change in (
+            {"runAsNonRoot": not is_not_root},
+            {"runAsUser": 0},
+            {"runAsUser": 0, "runAsGroup": 0},
+            {"runAsGroup": 0},
+            {"runAsUser": 1000, "runAsGroup": 1001},
+        ):
+            changed = base | {"securityContext": security | change}
+            assert inject(fenced, [changed], live=nobody, name="nobody").policy == "catalog", (tool, change)
+            assert broken(TOOLS, as_sent(changed), nobody, "fence-open", {})
+        assert inject(fenced, [base], live=known).policy == "catalog"
+    without = rendered("peek", known)
+    without["securityContext"] = {
+        key: value for key, value in without["securityContext"].items() if key not in ("runAsUser", "runAsGroup")
+    }
+    assert inject(fenced, [without], live=nobody, name="nobody").policy == "catalog"
 
 
 def test_every_namespace_that_is_not_protected_is_covered(fenced: Fenced) -> None:

@@ -19,6 +19,7 @@ from toe.api.codec import decode, problems_of
 from toe.api.pod import Pod
 from toe.api.powertoolcatalog import CatalogTool, PowerToolCatalogSpec
 from toe.api.powertoolconfig import PowerToolConfig
+from toe.api.settings import PROFILES, Settings
 from toe.plan.catalog import OPERATOR_VARIABLES, compile_catalog, default_pull_policy
 from toe.plan.container import TICKET, render
 from toe.policy.chains import RUN, evaluate, evaluate_target
@@ -101,28 +102,42 @@ def _pod(facts: Raw) -> Pod:
     return a_pod(spec=spec, status={"containerStatuses": [told]})
 
 
-def _is_accepted(config: PowerToolConfig, pod: Pod, args: tuple[str, ...] = (), namespace: str = "production") -> bool:
+def _is_accepted(
+    config: PowerToolConfig,
+    pod: Pod,
+    args: tuple[str, ...] = (),
+    namespace: str = "production",
+    profile: Settings = SETTINGS,
+) -> bool:
     """Renders what the judges allow and asks the model; what they do not allow is not drawn."""
     labels = {"toe.run/allow-privileged-tools": "true"}
     run = a_powertool({"namespace": namespace}, tool={"name": config.spec.name, "args": list(args)})
     assume(isinstance(evaluate(RUN, a_request(run, config, namespace_labels=labels, matching=1)), Allowed))
-    assume(isinstance(evaluate_target(TargetRequest(run=run, config=config, pod=pod, settings=SETTINGS)), Allowed))
-    catalog = {tool.name: tool for tool in compile_catalog(judged(config)).tools}
-    container = as_stored(render(run, config, pod, "app", at(640), SETTINGS))
+    assume(isinstance(evaluate_target(TargetRequest(run=run, config=config, pod=pod, settings=profile)), Allowed))
+    catalog = {tool.name: tool for tool in compile_catalog(judged(config), profile).tools}
+    container = as_stored(render(run, config, pod, "app", at(640), profile))
     found = broken(catalog, container, msgspec.to_builtins(pod), namespace, labels)
     assert found == [], found
     return True
 
 
 @settings(max_examples=150)
-@given(raw=configs(), facts=pods, allowed=targets, words=st.lists(st.sampled_from(POOL), max_size=3))
-def test_what_is_rendered_is_accepted(raw: Raw, facts: Raw, allowed: Raw | None, words: list[str]) -> None:
-    """Any config, any target: the fence refuses nothing that the judges allow."""
+@given(
+    raw=configs(),
+    facts=pods,
+    allowed=targets,
+    words=st.lists(st.sampled_from(POOL), max_size=3),
+    profile=st.sampled_from([SETTINGS, PROFILES["compat"]]),
+)
+def test_what_is_rendered_is_accepted(
+    raw: Raw, facts: Raw, allowed: Raw | None, words: list[str], profile: Settings
+) -> None:
+    """Any config, any target, any profile: the fence refuses nothing that the judges allow."""
     if allowed:
         raw["spec"]["allowedTargets"] = allowed
     config = decode(raw)
     assert isinstance(config, PowerToolConfig)
-    assert _is_accepted(config, _pod(facts), tuple(words))
+    assert _is_accepted(config, _pod(facts), tuple(words), profile=profile)
 
 
 @settings(max_examples=200)

@@ -13,8 +13,10 @@ from tests.properties.words import TEMPTING, a_random_run, any_json, configs, ru
 from toe.api.codec import decode
 from toe.api.powertool import PowerTool
 from toe.api.powertoolconfig import PowerToolConfig
+from toe.api.settings import PROFILES, Settings
 from toe.errors import DecodeError
 from toe.plan.container import ToolContainer, render
+from toe.plan.go_variables import GO_VARIABLES
 from toe.policy.capabilities import BY_NAME
 
 ENV = ["TOE_RUN", "TOE_TOOL", "TOE_NAMESPACE", "TOE_POD", "TOE_CONTAINER", "TOE_CONTAINER_ID", "TOE_DURATION"]
@@ -23,8 +25,8 @@ ENV += ["TOE_SUMMARY_MAX"]
 EMPTY = a_powertool()
 
 
-def _render(run: PowerTool, config: PowerToolConfig) -> ToolContainer:
-    return render(run, config, a_pod(), "app", at(640), SETTINGS)
+def _render(run: PowerTool, config: PowerToolConfig, settings: Settings = SETTINGS) -> ToolContainer:
+    return render(run, config, a_pod(), "app", at(640), settings)
 
 
 def _config(raw: Raw) -> PowerToolConfig:
@@ -39,7 +41,10 @@ def _admins_part(container: ToolContainer, config: PowerToolConfig) -> dict[str,
     del raw["name"]
     own_words = len(config.spec.default_args or ()) if config.spec.command is None else 0
     raw["args"] = raw.get("args", ())[:own_words]
-    raw["env"] = [v if not v["name"].startswith("TOE_") else {"name": v["name"]} for v in raw["env"]]
+    operators = {name for name in GO_VARIABLES if name not in {own.name for own in config.spec.env or ()}}
+    raw["env"] = [
+        {"name": v["name"]} if v["name"].startswith("TOE_") or v["name"] in operators else v for v in raw["env"]
+    ]
     return raw
 
 
@@ -64,9 +69,10 @@ def _through_json(raw: Raw) -> PowerTool:
 def test_a_run_changes_its_args_and_nothing_of_the_administrators(raw: Raw, config: Raw) -> None:
     """Whatever foreign fields it holds, at whatever depth, however it was read."""
     permitted = _config(config)
-    expected = _admins_part(_render(EMPTY, permitted), permitted)
-    for run in _tries(raw):
-        assert _admins_part(_render(run, permitted), permitted) == expected
+    for settings in (SETTINGS, PROFILES["compat"]):
+        expected = _admins_part(_render(EMPTY, permitted, settings), permitted)
+        for run in _tries(raw):
+            assert _admins_part(_render(run, permitted, settings), permitted) == expected
 
 
 def test_a_thousand_runs_with_foreign_fields_at_every_depth_change_nothing() -> None:

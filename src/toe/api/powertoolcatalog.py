@@ -84,14 +84,17 @@ class CatalogTool(Struct, frozen=True):
     drop: Annotated[
         tuple[Annotated[str, _CAPABILITY], ...], items("exactly these capabilities are dropped", most=42, kind="set")
     ] = ()
+    image_user: Annotated[
+        bool, note("it has no ids where the target's are not known: the image's user; for the identities of a target")
+    ] = False
     user: Annotated[int | None, number("uid of the identity Fixed", least=0, most=2**31 - 1)] = None
     group: Annotated[int | None, number("gid of the identity Fixed", least=0, most=2**31 - 1)] = None
     allow_host_pid: Annotated[bool, note("it may enter a pod that has hostPID")] = msgspec.field(
         name="allowHostPID", default=False
     )
     env_names: Annotated[
-        tuple[Annotated[str, text("variable name", most=128, least=1)], ...],
-        items("variables of the operator: their values are a run's", most=64, kind="set"),
+        tuple[Annotated[str, text("variable name", most=64, least=1)], ...],
+        items("variables of the operator: their values are a run's", most=96, kind="set"),
     ] = ()
     env: Annotated[
         tuple[CatalogEnv, ...],

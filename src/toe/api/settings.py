@@ -9,6 +9,7 @@ from toe.api.powertoolconfig import Tier
 Profile = Literal["compat", "standard", "hardened"]
 TargetAccess = Literal["no", "warn", "refuse"]
 ServiceAccounts = Literal["yes", "warn", "listed"]
+UnknownIdentity = Literal["refuse", "image"]
 
 ALWAYS_PROTECTED = ("kube-system", "kube-public", "kube-node-lease")
 
@@ -41,6 +42,10 @@ class Settings(Struct, frozen=True):
     """Whether a service account may ask for tools above Medium: it lends its rights to whoever feeds it."""
     listed_service_accounts: tuple[str, ...] = ()
     """``system:serviceaccount:NAMESPACE:NAME`` of those that may, where they must be listed."""
+    unknown_identity: UnknownIdentity = "refuse"
+    """What becomes of a tool that takes the identity of a target which nobody knows: refused, or the image's user."""
+    go_variables: bool = False
+    """Whether tools also get their variables by the names of the Go implementation."""
     stamp_age: timedelta = timedelta(hours=12)
     """How old a requester's stamp may be when a run starts: stamped groups do not refresh."""
 
@@ -58,7 +63,14 @@ class Settings(Struct, frozen=True):
 
 
 PROFILES: dict[Profile, Settings] = {
-    "compat": Settings(profile="compat", require_use=None, require_target_access="no", service_accounts="yes"),
+    "compat": Settings(
+        profile="compat",
+        require_use=None,
+        require_target_access="no",
+        service_accounts="yes",
+        unknown_identity="image",
+        go_variables=True,
+    ),
     "standard": Settings(),
     "hardened": Settings(
         profile="hardened",

@@ -118,7 +118,7 @@ async def _inspected(cluster: Cluster, rbac: Rbac, walls: Fence) -> tuple[tuple[
     fenced = await patient.catalog(cluster)
     hooks = inspect_webhook(await patient.hooks(cluster))
     nodes = await patient.nodes(cluster)
-    compiled = compile_catalog(configs, settings.collector)
+    compiled = compile_catalog(configs, settings)
     lost = () if fenced else (CATALOG_OBJECT,)
     broken = frozenset((*walls.broken, *lost, *((NEEDS_WEBHOOK,) if hooks else ())))
     yama = _found("nodes with Yama", "which nodes forbid tracing", inspect_nodes(nodes), _YAMA)

@@ -40,7 +40,7 @@ from toe.plan.targets import find_container, freeze
 from toe.policy.access import Answers, Question
 from toe.policy.identity import target_identity
 from toe.report.debug import kubectl_debug
-from toe.report.holdings import Held, held
+from toe.report.holdings import UNKNOWN, Held, held
 from toe.report.text import facts
 from toe.report.verdicts import Layer, Word, lines, worst
 
@@ -181,7 +181,8 @@ async def _explained(
     refused = Layer("target", "refuses", target.message) if target.state == "Refused" else None
     security = config.spec.effective_security
     identity = tool_identity(security, target_identity(pod, target.container))
-    if identity is None or not target.container:
+    guesses = request.settings.unknown_identity == "image"
+    if not target.container or (identity is None and not guesses):
         return Explained(pod.metadata.name, (refused,) if refused else (), recorded=said)
     until = not_after(request.run, observed.snapshot.now, observed.snapshot)
     container = render(request.run, config, pod, target.container, until, request.settings)
@@ -193,7 +194,7 @@ async def _explained(
         answers = await injection(cluster, actor, pod.metadata.name, container)
         layers = (Layer("target", "passes", "every rule of the chain TARGET holds"), *(answers or predicted))
     raw = to_builtins(container)
-    holds = held(security, identity, pod, target.container)
+    holds = held(security, identity, pod, target.container) if identity else (UNKNOWN,)
     debug = kubectl_debug(cluster.namespace, pod.metadata.name, raw)
     return Explained(pod.metadata.name, layers, container, holds, debug, said)
 

@@ -107,7 +107,7 @@ def predicted_fence(judged: JudgedConfig, entry: CatalogTool | str | None, reque
         return Layer(FENCE, "not known", "the labels of the namespace could not be read", asked=False)
     if settings.profile == "hardened" and labels.get(TOOLS_LABEL) != "enabled":
         return refuses("uncovered", f"{namespace} lacks the label {TOOLS_LABEL}=enabled")
-    wanted = next((tool_ for tool_ in compile_catalog([judged], settings.collector).tools), None)
+    wanted = next((tool_ for tool_ in compile_catalog([judged], settings).tools), None)
     if wanted is None or entry is None:
         return refuses("catalog", f"{tool} is not in the catalog", "is the PowerToolConfig Ready and not suspended?")
     if isinstance(entry, CatalogTool) and entry != wanted:

@@ -99,7 +99,7 @@ async def catalog(cluster: Cluster) -> PowerToolCatalogSpec | None:
 async def scene(cluster: Cluster, configs: tuple[JudgedConfig, ...], fenced: PowerToolCatalogSpec | None) -> Scene:
     """Looks for everything that attacks are tried on; what is not there is None."""
     settings, client = cluster.settings, cluster.client
-    compiled = {tool.name: tool for tool in compile_catalog(configs, settings.collector).tools}
+    compiled = {tool.name: tool for tool in compile_catalog(configs, settings).tools}
     known = {tool.name: tool for tool in fenced.tools} if fenced else {}
     usable = [judged for judged in configs if compiled.get(name := judged.config.spec.name) == known.get(name, "")]
     usable.sort(key=lambda judged: judged.config.spec.effective_security.allow_privileged)

@@ -232,6 +232,8 @@ def _identity(outlook: Outlook, container: ToolContainer) -> str:
     own = security.run_as_root or security.run_as_user is not None
     context = container.security_context
     whose = "the config's" if own else "the target's"
+    if not isinstance(context.run_as_user, int):
+        return "its image's user: neither the kubelet nor the pod says whose the target is"
     root = "root" if context.run_as_user == 0 else "not root"
     return f"uid {context.run_as_user}, gid {context.run_as_group} ({whose}), {root}"
 

@@ -136,7 +136,7 @@ class Applier:
             powertool=run.metadata.name,
             container=action.container.name,
             image=action.container.image,
-            uid=action.container.security_context.run_as_user,
+            uid=_known(action.container.security_context.run_as_user),
         )
 
     def _with_ticket(self, action: AddEphemeralContainer) -> ToolContainer:
@@ -198,3 +198,8 @@ def refusal(error: ClusterError) -> Violation | None:
 def is_ordinary(error: ClusterError) -> bool:
     """Tells whether an error is part of ordinary life: somebody wrote first, or the object is gone."""
     return isinstance(error, (ConflictError, NotFoundError))
+
+
+def _known(uid: int | msgspec.UnsetType) -> int | None:
+    """Returns a uid; None where the container runs as its image's user."""
+    return uid if isinstance(uid, int) else None

@@ -1,5 +1,7 @@
 """What people are told: events on the run, and on the pod that a tool enters, so that its owner sees it."""
 
+import msgspec
+
 from toe.api.meta import API_VERSION, ObjectReference
 from toe.api.pod import Pod
 from toe.api.powertool import KIND, PowerTool, Target
@@ -45,9 +47,7 @@ def ticket_stolen(run: PowerTool, target: Target) -> tuple[RecordEvent, ...]:
 def injected(run: PowerTool, config: PowerToolConfig, pod: Pod, container: ToolContainer) -> tuple[RecordEvent, ...]:
     """Returns what is told when a container was added: on the run, and on the pod for its owner."""
     security = container.security_context
-    who = (
-        "privileged" if security.privileged else f"as uid {security.run_as_user}" if security.run_as_user else "as root"
-    )
+    who = "privileged" if security.privileged else _as_whom(security.run_as_user)
     capabilities = ", ".join(sorted(added(config.spec.effective_security))) or "no capability"
     where = f"{pod.metadata.name} (container {container.target_container_name})"
     what = f"{config.spec.name} into {where} {who} with {capabilities}"
@@ -60,3 +60,9 @@ def injected(run: PowerTool, config: PowerToolConfig, pod: Pod, container: ToolC
         message=f"PowerTool {run.metadata.name} put {what}",
     )
     return (event_on(run, "Normal", Reason.INJECTED, what), on_pod)
+
+
+def _as_whom(uid: int | msgspec.UnsetType) -> str:
+    if isinstance(uid, int):
+        return f"as uid {uid}" if uid else "as root"
+    return "as its image's user"

@@ -23,7 +23,9 @@ from toe.api.powertoolcatalog import (
 )
 from toe.api.powertoolconfig import Arguments, IntegerRange, OptionValue, PowerToolConfigSpec, Security
 from toe.api.reasons import Reason
+from toe.api.settings import Settings
 from toe.plan.container import words
+from toe.plan.go_variables import go_names
 from toe.policy.request import JudgedConfig
 
 OPERATOR_VARIABLES = (
@@ -52,22 +54,23 @@ OPERATOR_VARIABLES = (
 )
 """The variables whose values a run contributes to: the fence knows their names only."""
 
+_DEFAULT = Settings()
 _REPOSITORY = re.compile(
     r"(?:[A-Za-z0-9.:\[\]-]+/)?[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
 )
 
 
-def compile_catalog(configs: Iterable[JudgedConfig], collector: str = "") -> PowerToolCatalogSpec:
+def compile_catalog(configs: Iterable[JudgedConfig], settings: Settings = _DEFAULT) -> PowerToolCatalogSpec:
     """Returns the catalog of all configs of the system namespace, sorted by name; equal configs give equal catalogs.
 
     Configs elsewhere neither count nor make a name ambiguous; every config of the system namespace does the latter,
-    whatever is wrong with it. A tool whose arguments are more than the catalog can hold is left out. ``collector`` is
-    the one address that supervised tools may be given (:attr:`toe.api.settings.Settings.collector`).
+    whatever is wrong with it. A tool whose arguments are more than the catalog can hold is left out. The settings
+    say which collector supervised tools may be given, and what the profile ``compat`` adds.
     """
     here = [judged for judged in configs if not _is_elsewhere(judged)]
     holders = Counter(judged.config.spec.name for judged in here)
     tools = [
-        _tool(judged, collector)
+        _tool(judged, settings)
         for judged in here
         if judged.readiness.is_ready and not judged.config.spec.suspended and holders[judged.config.spec.name] == 1
     ]
@@ -94,7 +97,7 @@ def _is_elsewhere(judged: JudgedConfig) -> bool:
     return any(violation.reason is Reason.WRONG_NAMESPACE for violation in judged.readiness.violations)
 
 
-def _tool(judged: JudgedConfig, collector: str) -> CatalogTool:
+def _tool(judged: JudgedConfig, settings: Settings) -> CatalogTool:
     config, spec = judged.config, judged.config.spec
     security, targets = spec.effective_security, spec.allowed_targets
     stated = security.capabilities
@@ -117,9 +120,10 @@ def _tool(judged: JudgedConfig, collector: str) -> CatalogTool:
         user=user,
         group=group,
         allow_host_pid=security.allow_host_pid,
-        env_names=OPERATOR_VARIABLES,
+        image_user=settings.unknown_identity == "image" and identity in ("Target", "NonRoot"),
+        env_names=(*OPERATOR_VARIABLES, *(go_names(config) if settings.go_variables else ())),
         env=tuple(CatalogEnv(variable.name, variable.value.replace("$", "$$")) for variable in spec.env or ()),
-        collector=(collector or None) if spec.is_supervised else None,
+        collector=(settings.collector or None) if spec.is_supervised else None,
         claims=_claims(spec),
         all_namespaces=spec.allowed_namespaces is None,
         namespaces=spec.allowed_namespaces or (),

@@ -18,6 +18,7 @@ from toe.api.quantity import parse_bytes
 from toe.api.settings import Settings
 from toe.api.ticket import Ticket
 from toe.api.time import format_duration, format_time, parse_time
+from toe.plan.go_variables import go_values
 from toe.policy.arguments import MARKER
 from toe.policy.identity import Identity, container_status, target_identity
 from toe.policy.tier import withholds_files
@@ -47,14 +48,14 @@ class SeccompProfile(Struct, frozen=True, omit_defaults=False):
     type: str
 
 
-class ContainerSecurity(Struct, frozen=True, omit_defaults=False):
-    """Is the container's security context with every field explicit."""
+class ContainerSecurity(Struct, frozen=True, omit_defaults=False, kw_only=True):
+    """Is the container's security context with every field explicit; no ids mean the image's user."""
 
     privileged: bool
     allow_privilege_escalation: bool
     capabilities: ContainerCapabilities
-    run_as_user: int
-    run_as_group: int
+    run_as_user: int | msgspec.UnsetType = msgspec.UNSET
+    run_as_group: int | msgspec.UnsetType = msgspec.UNSET
     run_as_non_root: bool
     seccomp_profile: SeccompProfile | msgspec.UnsetType = msgspec.UNSET
 
@@ -100,12 +101,13 @@ def render(
 ) -> ToolContainer:
     """Builds the container for one target.
 
-    The target's identity must be known where the config takes it (the TARGET chain has seen to that); ValueError else.
+    The target's identity must be known where the config takes it (the TARGET chain has seen to that), or the settings
+    leave the tool to its image's user; ValueError else.
     """
     spec = config.spec
     security = spec.effective_security
     identity = tool_identity(security, target_identity(pod, container))
-    if identity is None:
+    if identity is None and settings.unknown_identity != "image":
         raise ValueError(f"the identity of {pod.metadata.name}/{container} is not known")
     command, args = words(config, run.spec.tool.args or ())
     return ToolContainer(
@@ -114,7 +116,11 @@ def render(
         image_pull_policy=spec.image_pull_policy or "",
         command=command,
         args=args,
-        env=(*_operator_env(run, config, pod, container, not_after, settings), *_admin_env(spec.env or ())),
+        env=(
+            *_operator_env(run, config, pod, container, not_after, settings),
+            *(_go_env(run, config, pod, container) if settings.go_variables else ()),
+            *_admin_env(spec.env or ()),
+        ),
         volume_mounts=_volume_mounts(run, config, pod),
         security_context=_security(security, identity),
         target_container_name=container,
@@ -181,11 +187,21 @@ def _output_env(run: PowerTool, config: PowerToolConfig, pod: Pod, settings: Set
         values["TOE_ROLLING"] = output.rolling_interval
     if output.mode == "ephemeral" and withholds_files(config.spec):
         values["TOE_FILES"] = "withheld"
-    claim = config.spec.claim(output.pvc.claim_name) if output.pvc else None
-    if output.pvc is not None and claim is not None:
-        below = (output.pvc.path or CLAIM_DIRECTORY, run.metadata.name, pod.metadata.name)
-        values |= {"TOE_CLAIM": claim.path, "TOE_CLAIM_PATH": "/".join(below)}
-    return values
+    return values | dict(zip(("TOE_CLAIM", "TOE_CLAIM_PATH"), _on_claim(run, config, pod), strict=False))
+
+
+def _go_env(run: PowerTool, config: PowerToolConfig, pod: Pod, container: str) -> tuple[EnvVar, ...]:
+    values = go_values(run, config, pod, container, "/".join(_on_claim(run, config, pod)))
+    return tuple(EnvVar(name, _literal(value)) for name, value in values)
+
+
+def _on_claim(run: PowerTool, config: PowerToolConfig, pod: Pod) -> tuple[str, ...]:
+    """Is where a claim is mounted and where below that the files go; empty in other modes."""
+    wanted = run.spec.output.pvc
+    claim = config.spec.claim(wanted.claim_name) if wanted else None
+    if wanted is None or claim is None:
+        return ()
+    return claim.path, "/".join((wanted.path or CLAIM_DIRECTORY, run.metadata.name, pod.metadata.name))
 
 
 def _volume_mounts(run: PowerTool, config: PowerToolConfig, pod: Pod) -> tuple[VolumeMount, ...]:
@@ -243,7 +259,7 @@ def _summary_bytes(pod: Pod) -> int:
     return min(SUMMARY_BYTES, POD_MESSAGE_BYTES // count)
 
 
-def _security(security: Security, identity: Identity) -> ContainerSecurity:
+def _security(security: Security, identity: Identity | None) -> ContainerSecurity:
     stated = security.capabilities
     privileged = security.allow_privileged
     return ContainerSecurity(
@@ -252,8 +268,9 @@ def _security(security: Security, identity: Identity) -> ContainerSecurity:
         capabilities=ContainerCapabilities(
             add=(stated.add if stated else None) or (), drop=(stated.drop if stated else None) or ()
         ),
-        run_as_user=identity.uid,
-        run_as_group=identity.gid,
-        run_as_non_root=identity.uid != 0,
+        run_as_user=identity.uid if identity else msgspec.UNSET,
+        run_as_group=identity.gid if identity else msgspec.UNSET,
+        # Of the image's user only the kubelet knows whether it is root: it starts no such container with true.
+        run_as_non_root=identity.uid != 0 if identity else security.run_as_root is False,
         seccomp_profile=msgspec.UNSET if privileged else SeccompProfile(security.seccomp_profile),
     )

@@ -39,6 +39,10 @@ class Held(Struct, frozen=True):
     says: str
 
 
+UNKNOWN = Held("runs as", "its image's user: neither the kubelet nor the pod says whose the target is (profile compat)")
+"""What is known of a process that has no ids of its own."""
+
+
 def holdings(security: Security, identity: Identity) -> Holdings:
     """Returns what the process holds when it runs as ``identity`` under a config's security."""
     has = tuple(capability.name for capability in CAPABILITIES if capability.name in granted(security))

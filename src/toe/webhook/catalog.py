@@ -68,7 +68,7 @@ class CatalogKeeper:
         if catalog is None:
             _log.error("the catalog is gone", namespace=self._settings.system_namespace, name=NAME)
             return False
-        wanted = compile_catalog(observer.judged(), self._settings.collector)
+        wanted = compile_catalog(observer.judged(), self._settings)
         if catalog.spec == wanted:
             return True
         self._may_write_at = asyncio.get_running_loop().time() + SPACING_SECONDS

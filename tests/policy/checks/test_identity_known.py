@@ -1,9 +1,11 @@
 """The tool's identity is known before it starts, and is not root unless the config says so."""
 
+import msgspec
 import pytest
 
 from tests.builders import a_config, a_container_status, a_pod, a_powertool, a_smuggled_config, a_target_request
 from toe.api.reasons import Reason
+from toe.api.settings import PROFILES
 from toe.policy.checks.identity_known import check
 
 UNKNOWN = a_pod(status={"containerStatuses": [a_container_status("app", uid=None)]})
@@ -28,6 +30,16 @@ def test_denies_a_target_that_nobody_knows() -> None:
     (violation,) = check(a_target_request(UNKNOWN))
     assert violation.reason is Reason.TARGET_IDENTITY_UNKNOWN
     assert str(violation) == "neither the kubelet nor the pod says with which uid and gid the container app runs"
+
+
+def test_allows_an_unknown_target_where_the_image_decides() -> None:
+    """Profile ``compat``; what is known to be root is refused there too."""
+    for security in ({}, {"runAsRoot": False}):
+        request = a_target_request(UNKNOWN, config=a_config(security=security))
+        assert check(msgspec.structs.replace(request, settings=PROFILES["compat"])) == ()
+    request = a_target_request(ROOT, config=a_config(security={"runAsRoot": False}))
+    (violation,) = check(msgspec.structs.replace(request, settings=PROFILES["compat"]))
+    assert violation.reason is Reason.TARGET_RUNS_AS_ROOT
 
 
 def test_denies_half_an_identity_that_came_past_the_schema() -> None:

@@ -264,6 +264,10 @@ def _what_runs() -> list[Refusal]:
 
 def _with_what_security() -> list[Refusal]:
     privileged = "t.?privileged.orValue(false)"
+    unknown = (
+        "(t.?imageUser.orValue(false) && !(variables.uid.hasValue() && variables.gid.hasValue()) "
+        "&& !has(variables.security.runAsUser) && !has(variables.security.runAsGroup))"
+    )
     return [
         _rule(
             f"dyn(variables.security).all(k, k in {listed(SECURITY_FIELDS)}) "
@@ -297,7 +301,7 @@ def _with_what_security() -> list[Refusal]:
             "must have the seccompProfile of the catalog, none where it is privileged",
         ),
         _rule(
-            "has(variables.security.runAsUser) && has(variables.security.runAsGroup) "
+            f"{unknown} || has(variables.security.runAsUser) && has(variables.security.runAsGroup) "
             "&& [variables.security.runAsUser, variables.security.runAsGroup] == variables.identity[0]",
             "must run with the uid and gid of the catalog",
             "' must run with runAsUser and runAsGroup ' + (size(variables.identity[0]) == 2 "
@@ -305,7 +309,8 @@ def _with_what_security() -> list[Refusal]:
         ),
         _rule(
             "has(variables.security.runAsNonRoot) "
-            "&& variables.security.runAsNonRoot == (variables.security.runAsUser != 0)",
+            f"&& variables.security.runAsNonRoot == ({unknown} ? t.identity == 'NonRoot' "
+            ": variables.security.runAsUser != 0)",
             "must state runAsNonRoot: true exactly when it is not root",
         ),
     ]
