@@ -261,6 +261,30 @@ async def test_a_disk_that_fills_up_keeps_its_reserve_and_what_is_there(tmp_path
             assert (await collector.upload(other, content)).status == 201
 
 
+async def test_many_at_once_leave_the_reserve_alone(tmp_path: Path) -> None:
+    """Each is judged with what the others have announced: together they cannot pass what one of them cannot."""
+    with small_disk(tmp_path / "disk", "24m") as disk:
+        async with collecting_in(disk, "--low-water", "12Mi") as collector:
+            content = os.urandom(KIB * KIB)
+            sessions = [await collector.claim() for _ in range(40)]
+            files = [await collector.open(session) for session in sessions]
+            least = [1 << 40]
+
+            async def watch() -> None:
+                while True:
+                    room = os.statvfs(disk)
+                    least[0] = min(least[0], room.f_bavail * room.f_frsize)
+                    await asyncio.sleep(0)
+
+            watching = asyncio.create_task(watch())
+            said = await asyncio.gather(*(collector.put(s, f, content) for s, f in zip(sessions, files, strict=True)))
+            watching.cancel()
+            statuses = [one.status for one in said]
+            assert set(statuses) == {200, 507}, statuses
+            assert least[0] >= 12 * KIB * KIB, (least[0], statuses.count(200))
+            assert statuses.count(200) >= 8
+
+
 async def test_a_disk_that_is_full_without_a_reserve_is_told_and_survived(tmp_path: Path) -> None:
     """The write fails in the middle of a chunk: 507, nothing of it counts, and the collector goes on."""
     with small_disk(tmp_path / "disk", "4m") as disk:
