@@ -811,3 +811,36 @@ async def test_a_collector_with_little_room_keeps_what_it_has(tmp_path: Path) ->
             assert [said.status for said in found] == expected, (namespace, found)
             assert {said.reason for said in found if said.status == 507} == {"QuotaExceeded"}
         assert len(collector.kept()) == 5
+
+
+async def test_where_addresses_matter_only_the_pod_is_heard(tmp_path: Path) -> None:
+    """A ticket, and a session too, from elsewhere: 403; so is a ticket that names no address."""
+    async with collecting(tmp_path, "--pod-addresses", "enforce", "--low-water", "1Mi") as (collector, _):
+        ticket, session = collector.tickets.sign(pod_ips=("127.0.0.2", "fd00::2")), a_session()
+        claim = request("POST", "/v1/claim", ticket, as_json({"session": session}))
+        assert _is(await collector.ask(claim), "403 AddressForeign")
+        async with collector.wire("127.0.0.2") as wire:
+            assert (await wire.ask(claim)).status == 201
+            assert (await wire.ask(request("POST", "/v1/lease", session))).json == {"state": "go"}
+        stolen = [
+            request("POST", "/v1/lease", session),
+            request("POST", "/v1/files", session, as_json({"name": "a"})),
+            request("POST", "/v1/complete", session),
+            claim,
+        ]
+        for sent in stolen:
+            assert _is(await collector.ask(sent), "403 AddressForeign"), sent
+        nameless = request("POST", "/v1/claim", collector.tickets.sign(), as_json({"session": a_session()}))
+        assert _is(await collector.ask(nameless), "403 AddressForeign")
+
+
+async def test_sessions_are_bounded(tmp_path: Path) -> None:
+    """The next one is told to try again, and gets in when one has ended."""
+    async with collecting(tmp_path, "--max-sessions", "2", "--low-water", "1Mi") as (collector, _):
+        first, second = await collector.claim(), await collector.claim()
+        ticket, third = collector.tickets.sign(), a_session()
+        claim = request("POST", "/v1/claim", ticket, as_json({"session": third}))
+        assert _is(await collector.ask(claim), "429 TooMany")
+        assert (await collector.ask(request("POST", "/v1/lease", second))).json == {"state": "go"}
+        assert (await collector.ask(request("POST", "/v1/complete", first))).status == 200
+        assert (await collector.ask(claim)).status == 201
