@@ -70,3 +70,21 @@ async def test_an_expired_session_is_not_open(tmp_path: Path) -> None:
         assert collector.sessions.open == 1
         collector.clock.append(NOW + timedelta(hours=2))
         assert collector.sessions.open == 0
+
+
+async def test_a_partial_file_whose_name_was_lost_is_removed(tmp_path: Path) -> None:
+    """As after the loss of power: it begins anew when its name is said again."""
+    place = a_place(tmp_path)
+    async with a_client() as http:
+        async with collecting(place) as collector:
+            supervisor = Supervisor(http, collector.url)
+            await supervisor.claim()
+            _, found = await supervisor.open("a")
+            await supervisor.put(found["file"], 0, b"a" * 10)
+        (name,) = place.scratch.rglob("*.name")
+        name.write_bytes(b"\x00\xff")
+        async with collecting(place) as collector:
+            supervisor.url = collector.url
+            assert await supervisor.open("a") == (201, {**found, "offset": 0})
+            assert (await supervisor.upload("a", b"whole"))[0] == 201
+            assert (await supervisor.complete())[1] == {"files": 1, "bytes": 5}

@@ -60,12 +60,20 @@ class Partials:
             return
 
     def begin(self, ticket: str, file: str, name: str) -> None:
-        """Writes down that a file of this name has begun, with nothing of it."""
+        """Writes down that a file of this name has begun, with nothing of it.
+
+        Not durable: after a loss of power the file may have another name or none, which its id shows, and begins anew.
+        """
         place = self.root / ticket
         place.mkdir(mode=0o700, exist_ok=True)
         self.reset(ticket, file)
         fresh = place / f"{file}.new"
-        _write(fresh, name.encode())
+        fresh.unlink(missing_ok=True)
+        descriptor = os.open(fresh, _FLAGS | os.O_EXCL, 0o600)
+        try:
+            os.write(descriptor, name.encode())
+        finally:
+            os.close(descriptor)
         fresh.rename(place / f"{file}{NAME}")
 
     def reset(self, ticket: str, file: str) -> None:
@@ -126,7 +134,7 @@ class Partials:
         with suppress(FileNotFoundError):
             for path in sorted(place.glob(f"*{NAME}")):
                 file = path.name.removesuffix(NAME)
-                found.append(Found(file, path.read_bytes().decode(), self._offset(ticket, file)))
+                found.append(Found(file, path.read_bytes().decode(errors="replace"), self._offset(ticket, file)))
         return found
 
     def _offset(self, ticket: str, file: str) -> int | None:
@@ -169,12 +177,3 @@ def write_at(descriptor: int, offset: int, pieces: Iterable[bytes], hashes: Sequ
         while rest:
             written = os.pwrite(descriptor, rest, offset)
             rest, offset = rest[written:], offset + written
-
-
-def _write(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, _FLAGS | os.O_TRUNC, 0o600)
-    try:
-        os.write(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -138,7 +138,7 @@ class Sessions:
             session.received += record.bytes
         loop = asyncio.get_running_loop()
         for begun in await loop.run_in_executor(self._threads, self._partials.scan, claim.ticket):
-            if begun.id in session.files:
+            if begun.id in session.files or begun.id != session.file_id(begun.name):
                 await loop.run_in_executor(self._threads, self._partials.remove, claim.ticket, begun.id)
                 continue
             file = File(begun.id, begun.name, claim.key_of(begun.name), begun.offset or 0)
