@@ -194,6 +194,23 @@ func TestAFailedUploadIsNoSuccess(t *testing.T) {
 	})
 }
 
+func TestASlowWayGetsSmallerChunks(t *testing.T) {
+	t.Parallel()
+	c := newFake(t)
+	c.meddle = func(_ *fakeCollector, w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPut && r.ContentLength > 150_000 {
+			deny(w, 408, "TooSlow")
+			return true
+		}
+		return false
+	}
+	r := play(t, scene{command: shell(`head -c 700001 /dev/urandom >{output}/a`), env: keeping(c)})
+	r.must(t, 0, completed)
+	if written, _ := os.ReadFile(r.output + "/a"); c.kept()["a"] != string(written) || c.largest > 150_000 || c.largest < chunkLeast {
+		t.Fatal(c.largest)
+	}
+}
+
 func TestADeletedRunKeepsNothingMore(t *testing.T) {
 	t.Parallel()
 	c := newFake(t)
