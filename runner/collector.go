@@ -219,7 +219,7 @@ func (c *collector) claim(ticket string, s settings, signals <-chan os.Signal) e
 		case got.answer.status == http.StatusConflict:
 			return refuse(ticketClaimed, "somebody else had claimed this tool's ticket: "+got.answer.denial().String())
 		default:
-			return refuse(collectorRefused, got.answer.denial().String())
+			return refuse(whyRefused(got.answer.denial().Reason), got.answer.denial().String())
 		}
 		pause := wait.next()
 		if time.Now().Add(pause).After(until) {
@@ -231,6 +231,14 @@ func (c *collector) claim(ticket string, s settings, signals <-chan os.Signal) e
 		case <-time.After(pause):
 		}
 	}
+}
+
+// whyRefused is the word for a claim that was refused: the run's own, where it was over before its tool began.
+func whyRefused(word string) string {
+	if word == canceled || word == toolSuspended {
+		return word
+	}
+	return collectorRefused
 }
 
 func (c *collector) claimed(said answer, sent time.Time) error {

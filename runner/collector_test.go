@@ -329,6 +329,14 @@ func TestARefusedClaimStartsNothing(t *testing.T) {
 			t.Fatal(r.out, c.requests)
 		}
 	}
+	for _, word := range []string{canceled, toolSuspended} {
+		c := newFake(t)
+		c.meddle = func(_ *fakeCollector, w http.ResponseWriter, r *http.Request) bool {
+			deny(w, 403, word)
+			return true
+		}
+		play(t, scene{command: shell("echo started"), env: c.variables()}).must(t, 125, word)
+	}
 	c := newFake(t)
 	c.meddle = func(_ *fakeCollector, w http.ResponseWriter, r *http.Request) bool {
 		fmt.Fprint(w, `{"lease":0}`)

@@ -76,6 +76,8 @@ async def test_a_claim_of_a_run_that_is_not_on_is_refused(tmp_path: Path, state:
             "silent": (503, "NotReady"),
             "no keys": (503, "NotReady"),
             "full": (429, "TooMany"),
+            "canceled": (403, "Canceled"),
+            "suspended": (403, "ToolSuspended"),
         }.get(state, (403, "RunOver"))
 
 

@@ -170,7 +170,7 @@ class Server:
         nobodys = claim_of(ticket, "", self._clock(), peer)
         self._uploads.judge(nobodys, peer)
         if stop := self._uploads.stop(nobodys):
-            raise DenialError(403, "RunOver", stop.message)
+            raise DenialError(403, stop.reason, stop.message)
         session = (await self._read(request, ClaimBody)).session
         if not _SECRET.fullmatch(session):
             raise bad_request("a session is 64 hexadecimal digits")
