@@ -53,7 +53,7 @@ check: venv ## format, lint, types, contracts, pure tests, drift: under a minute
 	@$(BIN)/ruff check -q .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
-	@$(BIN)/pytest -q -m "not cluster and not node"
+	@$(BIN)/pytest -q -m "not cluster and not node and not process"
 
 .PHONY: fix
 fix: venv ## format and mend what lint can mend

@@ -32,6 +32,8 @@ from tests.collector.stage import (
 from tests.collector.toyapi import ToyApi
 from toe.api.ticket import sign
 
+pytestmark = pytest.mark.process
+
 CHUNK = b"main;work 1\n" * 100
 MOST_CHUNK = 4 * 1024 * 1024
 

@@ -4,8 +4,12 @@ import asyncio
 import hashlib
 from pathlib import Path
 
+import pytest
+
 from tests.collector.stage import RUN, Collector, a_session, as_json, chunk, collecting, request
 from tests.collector.toyapi import ToyApi
+
+pytestmark = pytest.mark.process
 
 
 async def test_no_ticket_and_no_session_is_ever_told(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ import pytest
 from tests.collector.stage import RUN, Collector, Said, Tickets, a_session, as_json, chunk, collecting, digest, request
 from tests.collector.toyapi import ToyApi
 
+pytestmark = pytest.mark.process
+
 UPLOADS, KILLS = 100, 8
 KIB = 1024
 
