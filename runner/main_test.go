@@ -59,6 +59,26 @@ func asTool(what string, args []string) {
 		_ = os.WriteFile(filepath.Join(os.Getenv("TOE_OUTPUT"), "signal.txt"), []byte(got.String()), 0o600)
 		code, _ := strconv.Atoi(args[0])
 		os.Exit(code)
+	case "mapped": // writes through a mapping, with no descriptor open, before and after it is told to go on
+		path := filepath.Join(os.Getenv("TOE_OUTPUT"), "mapped")
+		_ = os.WriteFile(path, []byte("0123456789"), 0o600)
+		file, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			panic(err)
+		}
+		memory, err := syscall.Mmap(int(file.Fd()), 0, 10, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+		if err != nil {
+			panic(err)
+		}
+		_ = file.Close()
+		memory[0] = 'a'
+		for {
+			if _, err := os.Stat(filepath.Join(os.Getenv("TOE_OUTPUT"), "go")); err == nil {
+				break
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		memory[9] = 'z'
 	case "stray": // a grandchild in a session of its own that outlives its parent and heeds no signal
 		child := exec.Command(os.Args[0], "as-tool", "stubborn")
 		child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

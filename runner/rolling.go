@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -40,7 +42,7 @@ func (u *uploader) roll(every time.Duration, directory string, table processTabl
 }
 
 // pass looks through the directory once. It returns the first failure.
-func (u *uploader) pass(within context.Context, directory string, holds func() (map[identity]bool, bool)) error {
+func (u *uploader) pass(within context.Context, directory string, holds func() (func(identity) bool, bool)) error {
 	root, err := openDirectory(directory)
 	if err != nil {
 		return err
@@ -56,7 +58,7 @@ func (u *uploader) pass(within context.Context, directory string, holds func() (
 		if err != nil {
 			continue // it has gone again
 		}
-		err = u.look(within, file, found.name, func(i identity) bool { return !known || held[i.only()] })
+		err = u.look(within, file, found.name, func(i identity) bool { return !known || held(i) })
 		_ = file.Close()
 		if err == nil {
 			continue
@@ -100,34 +102,54 @@ func (u *uploader) look(within context.Context, file *os.File, name string, held
 		}
 		return nil
 	}
-	once := len(t.ends) == 0
+	// One pass that took all of a finished file need not be repeated. What somebody has open or mapped is not finished, and a
+	// time of a moment ago may be that of the next change too.
+	finished := len(t.ends) == 0 && !held(now) && time.Since(time.Unix(now.modified.Unix())) > clockTick
 	t.seen = now
 	if err := u.bring(within, t, file, now.size, false); err != nil {
 		return err
 	}
 	after, err := identify(file)
-	t.steady = once && err == nil && after == now
+	t.steady = finished && err == nil && after == now
 	return nil
 }
 
 // only is what stays when a file changes.
 func (i identity) only() identity { return identity{device: i.device, inode: i.inode} }
 
-// holds are the files that the tool's processes have open; false when one of them cannot be looked into.
-func (t processTable) holds() (map[identity]bool, bool) {
-	held := map[identity]bool{}
+// clockTick is more than the grain of the times that file systems keep.
+const clockTick = 100 * time.Millisecond
+
+// holds are the files that the tool's processes have open or mapped; false when one of them cannot be looked into. Of a
+// mapped file /proc tells the inode, but the device that it tells may be the one below an overlay: the inode counts alone.
+func (t processTable) holds() (func(identity) bool, bool) {
+	opened, mapped := map[identity]bool{}, map[uint64]bool{}
 	for _, p := range t.descendants() {
-		directory := t.root + "/" + strconv.Itoa(p.pid) + "/fd"
-		entries, err := os.ReadDir(directory)
+		directory := t.root + "/" + strconv.Itoa(p.pid)
+		entries, err := os.ReadDir(directory + "/fd")
 		if err != nil && !os.IsNotExist(err) {
 			return nil, false
 		}
 		for _, entry := range entries {
 			var seen syscall.Stat_t
-			if syscall.Stat(directory+"/"+entry.Name(), &seen) == nil {
-				held[identity{device: uint64(seen.Dev), inode: seen.Ino}] = true
+			if syscall.Stat(directory+"/fd/"+entry.Name(), &seen) == nil {
+				opened[identity{device: uint64(seen.Dev), inode: seen.Ino}] = true
 			}
 		}
+		maps, err := os.Open(directory + "/maps")
+		if os.IsNotExist(err) {
+			continue
+		}
+		if err != nil {
+			return nil, false
+		}
+		for lines := bufio.NewScanner(maps); lines.Scan(); { // addresses, rights, offset, device, inode, path
+			if fields := bytes.Fields(lines.Bytes()); len(fields) > 4 {
+				inode, _ := strconv.ParseUint(string(fields[4]), 10, 64)
+				mapped[inode] = true
+			}
+		}
+		_ = maps.Close()
 	}
-	return held, true
+	return func(i identity) bool { return opened[i.only()] || mapped[i.inode] }, true
 }

@@ -114,3 +114,21 @@ func TestAnOutageWhileTheToolRunsIsMadeUpFor(t *testing.T) {
 		t.Fatal(kept)
 	}
 }
+
+// Who writes through a mapping has nothing open, and neither size nor time of the file tell.
+func TestAMappedFileIsKeptAsItIsAtTheEnd(t *testing.T) {
+	t.Parallel()
+	c := newFake(t)
+	r := play(t, scene{command: self(t, "mapped"), env: keeping(c, "TOE_ROLLING", "1s"), during: func(_ *os.Process, output string) {
+		waitFor(t, "a part", func() bool { return c.asked("PUT") >= 1 })
+		time.Sleep(2500 * time.Millisecond) // two more looks at it
+		if len(c.kept()) != 0 {
+			t.Error("a mapped file was kept early")
+		}
+		write(t, output+"/go", "x")
+	}})
+	r.must(t, 0, completed)
+	if kept := c.kept(); kept["mapped"] != "a12345678z" {
+		t.Fatalf("%q", kept)
+	}
+}
