@@ -64,8 +64,10 @@ func newFake(t *testing.T) *fakeCollector {
 	return c
 }
 
-// variables are what the controller would render.
+// variables are what the controller would render. What a test wants of the collector is set before.
 func (c *fakeCollector) variables(more ...string) map[string]string {
+	c.mutex.Lock() // whoever serves from now on sees what was set
+	defer c.mutex.Unlock()
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate().Raw})
 	env := map[string]string{"TOE_COLLECTOR": c.URL, "TOE_CA": string(ca), "TOE_TICKET": "head.body.seal"}
 	for i := 0; i+1 < len(more); i += 2 {
@@ -119,19 +121,20 @@ func cut() { panic(http.ErrAbortHandler) }
 func (c *fakeCollector) serve(w http.ResponseWriter, r *http.Request) {
 	c.mutex.Lock()
 	c.requests = append(c.requests, r.Method+" "+r.URL.Path)
+	meddle, swallow := c.meddle, c.swallow
 	c.mutex.Unlock()
 	body, err := io.ReadAll(r.Body) // first: without it a server does not notice that its client has gone
 	if err != nil {
 		cut()
 	}
-	if c.meddle != nil && c.meddle(c, w, r) {
+	if meddle != nil && meddle(c, w, r) {
 		return
 	}
 	recorded := httptest.NewRecorder()
 	c.mutex.Lock()
 	c.answer(recorded, r, body)
 	c.mutex.Unlock()
-	if c.swallow != nil && c.swallow(r) {
+	if swallow != nil && swallow(r) {
 		cut()
 	}
 	w.WriteHeader(recorded.Code)
