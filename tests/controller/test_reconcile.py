@@ -10,6 +10,8 @@ import pytest
 from tests.builders import NOW, SETTINGS, Raw, a_config, a_pod, a_powertool, merged
 from toe.api.pod import Pod
 from toe.api.powertool import PowerTool
+from toe.api.reasons import Reason
+from toe.controller.pace import Pace
 from toe.controller.reconcile import Controller, Key
 from toe.errors import ClusterError, UnavailableError
 from toe.kube.client import Client
@@ -44,9 +46,10 @@ class Memorial:
 class Scene:
     """Is a controller without workers whose caches hold one config and what a test adds."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: int) -> None:
         self.server = Memorial()
-        self.controller = Controller(cast(Client, self.server), SETTINGS, lambda: NOW)
+        own = msgspec.structs.replace(SETTINGS, **settings)
+        self.controller = Controller(cast(Client, self.server), own, lambda: NOW)
         self.controller.caches.configs.observe(self.server.store("powertoolconfigs", a_config()))
 
     def pod(self, name: str, *labels: str) -> None:
@@ -231,3 +234,78 @@ async def test_a_question_about_rights_that_got_no_answer_is_asked_again() -> No
     assert "ephemeralContainers" not in scene.server.objects["pods", "a"]["spec"]
     await scene.controller._reconcile_run(key)
     assert scene.server.objects["pods", "a"]["spec"]["ephemeralContainers"]
+
+
+def _frozen(scene: Scene, *names: str) -> list[bool]:
+    return [scene.known(name).status.is_frozen for name in names]
+
+
+async def test_a_namespace_has_so_many_places_and_each_is_taken_again() -> None:
+    """The rest waits, visibly, and starts oldest first when others have ended; also when two end in one moment."""
+    scene = Scene(max_active_runs=2)
+    names = ("first", "second", "third", "fourth", "fifth")
+    for second, name in enumerate(names):
+        scene.pod(name, name)
+        scene.run(name, name, second=second)
+    await scene.passes()
+    assert _frozen(scene, *names) == [True, True, False, False, False]
+    (accepted,) = (c for c in scene.known("third").status.conditions if c.type == "Accepted")
+    assert (scene.known("third").status.phase, accepted.reason) == ("Pending", Reason.NAMESPACE_BUSY)
+    scene.changed("first", FINISHED)
+    scene.gone("second")
+    await scene.passes()
+    assert _frozen(scene, "third", "fourth", "fifth") == [True, True, False]
+    scene.gone("third")
+    await scene.passes()
+    assert _frozen(scene, "fifth") == [True]
+
+
+async def test_who_waits_for_a_place_and_goes_lets_the_next_look() -> None:
+    """A place that was offered to a run that cannot take it is offered to the next."""
+    scene = Scene(max_active_runs=1)
+    for second, name in enumerate(("holder", "hopeless", "next")):
+        scene.pod(name, name)
+        scene.run(name, name, second=second)
+    await scene.passes()
+    scene.changed("hopeless", {"conditions": []})
+    scene.changed("holder", FINISHED)
+    scene.gone("hopeless")
+    await scene.passes()
+    assert _frozen(scene, "next") == [True]
+
+
+async def test_no_two_passes_take_the_last_place() -> None:
+    """While the first writes its targets down, another worker looks at the second."""
+    scene = Scene(max_active_runs=1)
+    for second, name in enumerate(("first", "second")):
+        scene.pod(name, name)
+        scene.run(name, name, second=second)
+    seen: list[int] = []
+    scene.server.meanwhile = lambda: seen.append(scene.controller._observer.active(scene.known("second")))
+    await scene.controller._reconcile_run(Key("run", "production", "first"))
+    assert seen == [1]
+
+
+async def test_no_more_containers_than_permitted_are_added_in_a_minute() -> None:
+    """The rest is added by a later pass, which finds it missing; nothing is lost, nothing is added twice."""
+    scene = Scene(max_injections_per_minute=2)
+    for name in ("a", "b", "c"):
+        scene.pod(name, "all")
+    scene.run("wide", "all")
+    await scene.passes()
+    pods = [scene.server.objects["pods", name] for name in ("a", "b", "c")]
+    assert sum("ephemeralContainers" in pod["spec"] for pod in pods) == 2
+    assert len(scene.known("wide").status.targets) == 3
+    scene.controller._pace = Pace(2)
+    await scene.controller._reconcile_run(Key("run", "production", "wide"))
+    pods = [scene.server.objects["pods", name] for name in ("a", "b", "c")]
+    assert [len(pod["spec"]["ephemeralContainers"]) for pod in pods] == [1, 1, 1]
+
+
+async def test_a_flood_in_one_namespace_holds_up_no_other() -> None:
+    """5,000 runs in one, one in another: that one is worked on at its lane's first turn."""
+    scene = Scene()
+    for number in range(5000):
+        scene.controller._queue.add(Key("run", "flooded", f"run-{number}"))
+    scene.controller._queue.add(Key("run", "quiet", "only"))
+    assert "only" in scene.ready()[:3]  # the third lane is that of the configs

@@ -252,3 +252,17 @@ def test_cancelled_delays_take_no_memory() -> None:
     for step in range(10_000):
         queue.add_after(step % 3, 1000 - step * 0.01)
     assert len(queue._heap) <= 65
+
+
+async def test_lanes_take_turns() -> None:
+    """However many keys wait in one, and whenever one came; within a lane the one that waits longest is first."""
+    queue: WorkQueue[str] = WorkQueue(lane=lambda key: key[0])
+    for key in ("a1", "a2", "a3", "b1", "c1", "b2"):
+        queue.add(key)
+    assert queue.depth == 6
+    first = [queue.get_nowait() for _ in range(3)]
+    queue.add("d1")
+    queue.add("a1")
+    queue.done("a1")
+    assert first == ["a1", "b1", "c1"]
+    assert [queue.get_nowait() for _ in range(6)] == ["a2", "b2", "d1", "a3", "a1", None]

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     START_DEADLINE_EXCEEDED = "StartDeadlineExceeded"
     ACCESS_UNKNOWN = "AccessUnknown"
     FENCE_NOT_IN_FORCE = "FenceNotInForce"
+    NAMESPACE_BUSY = "NamespaceBusy"
     # Why a run is refused
     UNATTRIBUTED = "Unattributed"
     STAMP_EXPIRED = "StampExpired"
@@ -124,6 +125,7 @@ REASONS: dict[Reason, str] = {
     R.TOOL_SUSPENDED: "The administrator suspended the tool.",
     R.NO_MATCHING_PODS: "No running pod matches the selector.",
     R.FENCE_NOT_IN_FORCE: "The API server's fence around the operator is not in force.",
+    R.NAMESPACE_BUSY: "As many runs of the namespace hold pods as may at the same time.",
     R.ACCESS_UNKNOWN: "The API server did not say whether the requester has the right.",
     R.UNATTRIBUTED: "Nobody is named as the requester: the run came past admission.",
     R.STAMP_EXPIRED: "The requester was stamped too long ago for the run to start now.",

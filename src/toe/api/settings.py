@@ -30,6 +30,10 @@ class Settings(Struct, frozen=True):
     """Time between the stop signal and KILL."""
     max_containers_per_pod: int = 16
     """Tool containers over a pod's life: they can never be removed (KEP-277)."""
+    max_active_runs: int = 1000
+    """Runs of one namespace that hold pods at the same time; further ones wait their turn until the start deadline."""
+    max_injections_per_minute: int = 6000
+    """Tool containers that one controller adds in a minute at most, to all pods of the cluster together."""
     require_use: Tier | None = "High"
     """From which tier on the requester needs the verb ``use`` on the tool; None: never."""
     require_target_access: TargetAccess = "warn"

@@ -8,6 +8,7 @@ from toe.api.meta import Struct
 from toe.api.pod import Pod
 from toe.api.powertool import PowerTool
 from toe.api.powertoolconfig import PowerToolConfig
+from toe.api.reasons import Reason
 from toe.api.settings import Settings
 from toe.kube.cache import Cache
 from toe.kube.resource import Namespace
@@ -24,6 +25,8 @@ UNFINISHED = "unfinished"
 HELD_POD = "held-pod"
 CONFLICTED = "conflicted"
 WAITING = "waiting"
+ACTIVE = "active"
+BUSY = "busy"
 TOOL = "tool"
 
 
@@ -58,7 +61,20 @@ def index_waiting(run: PowerTool) -> Iterable[Hashable]:
     return () if run.status.is_finished or run.status.is_frozen else (run.metadata.namespace,)
 
 
+def index_active(run: PowerTool) -> Iterable[Hashable]:
+    """Indexes runs that hold a place of their namespace: frozen and not finished."""
+    return (run.metadata.namespace,) if run.status.is_frozen and not run.status.is_finished else ()
+
+
+def index_busy(run: PowerTool) -> Iterable[Hashable]:
+    """Indexes runs that wait for a place in their namespace."""
+    waits = any(c.type == "Accepted" and c.reason == Reason.NAMESPACE_BUSY for c in run.status.conditions)
+    return (run.metadata.namespace,) if waits and not run.status.is_finished else ()
+
+
 RUN_INDEXES = {
+    ACTIVE: index_active,
+    BUSY: index_busy,
     HELD_POD: held_pods,
     TOOL: index_tool_of_run,
     CONFLICTED: index_conflicted,
@@ -146,6 +162,7 @@ class Observer:
             settings=self._settings,
             namespace_labels=self._labels(namespace),
             access=access or {},
+            active=None if run.status.is_frozen else self.active(run),
             fence_missing=self._fence_missing(),
             now=now,
         )
@@ -163,6 +180,12 @@ class Observer:
             refusals=self._memory.refusals.get(run.metadata.uid, {}),
             last_written=self._memory.written.get(run.metadata.uid),
         )
+
+    def active(self, run: PowerTool) -> int:
+        """Returns how many other runs of its namespace hold pods, or are being frozen at this moment."""
+        here = {other.metadata.uid for other in self._caches.runs.by_index(ACTIVE, run.metadata.namespace)}
+        here |= {uid for uid, rival in self._memory.reserved.items() if rival.namespace == run.metadata.namespace}
+        return len(here - {run.metadata.uid})
 
     def config(self, namespace: str, name: str, now: datetime) -> ConfigSnapshot | None:
         """Returns the snapshot of a config; None when there is no such config."""

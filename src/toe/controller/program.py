@@ -33,6 +33,12 @@ _DURATIONS = {
 }
 
 
+_CAPS = (
+    ("--max-active-runs", Settings().max_active_runs, "runs of a namespace that hold pods at the same time"),
+    ("--max-injections-per-minute", Settings().max_injections_per_minute, "containers that are added in a minute"),
+)
+
+
 def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], datetime]) -> int:
     """Runs the controller until SIGTERM or SIGINT; returns the exit status."""
     options = _options(arguments)
@@ -96,6 +102,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     for flag, (default, meaning) in _DURATIONS.items():
         parser.add_argument(flag, default=default, metavar="DURATION", help=f"{meaning}; default: {default}")
     parser.add_argument("--max-containers-per-pod", type=int, default=16, help="tool containers over a pod's life")
+    for flag, most, meaning in _CAPS:
+        parser.add_argument(flag, type=int, default=most, metavar="NUMBER", help=f"{meaning}; default: {most}")
     parser.add_argument("--workers", type=int, default=WORKERS, help="passes in flight")
     parser.add_argument("--profile", default="standard", choices=tuple(PROFILES), help="settings of rights and fence")
     parser.add_argument(
@@ -127,6 +135,9 @@ def _settings(options: argparse.Namespace) -> Settings:
         raise SettingsError(f"--workers {options.workers}: at least 1 is wanted")
     if not 1 <= options.max_containers_per_pod <= 32:
         raise SettingsError(f"--max-containers-per-pod {options.max_containers_per_pod}: 1 to 32 is wanted")
+    for flag, _, _ in _CAPS:
+        if (number := getattr(options, flag[2:].replace("-", "_"))) < 1:
+            raise SettingsError(f"{flag} {number}: at least 1 is wanted")
     collector, authority = _collector(options)
     return msgspec.structs.replace(
         PROFILES[options.profile],
@@ -137,6 +148,8 @@ def _settings(options: argparse.Namespace) -> Settings:
         start_error_allowance=durations["--start-error-allowance"],
         start_allowance=durations["--start-allowance"],
         max_containers_per_pod=options.max_containers_per_pod,
+        max_active_runs=options.max_active_runs,
+        max_injections_per_minute=options.max_injections_per_minute,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Literal, NamedTuple
 
+import msgspec
 import structlog
 
 from toe.api.pod import Pod
@@ -19,6 +20,7 @@ from toe.controller.access import ask
 from toe.controller.apply import Applier, is_ordinary
 from toe.controller.fence import FenceWatch
 from toe.controller.observe import (
+    BUSY,
     CONFIG_INDEXES,
     CONFLICTED,
     HELD_POD,
@@ -29,8 +31,11 @@ from toe.controller.observe import (
     Memory,
     Observer,
     claims,
+    index_active,
+    index_busy,
     index_conflicted,
 )
+from toe.controller.pace import Pace
 from toe.errors import ClusterError, UnavailableError
 from toe.kube.cache import Cache
 from toe.kube.client import Client
@@ -80,7 +85,8 @@ class Controller:
         self._client = client
         self._settings = settings
         self._clock = clock
-        self._queue: WorkQueue[Key] = WorkQueue()
+        self._queue: WorkQueue[Key] = WorkQueue(lane=lambda key: key.namespace)
+        self._pace = Pace(settings.max_injections_per_minute)
         self._memory = Memory()
         self._writing: dict[str, object] = {}
         self.events = EventRecorder(client)
@@ -152,7 +158,7 @@ class Controller:
             snapshot = self._observer.run(key.namespace, key.name, now, access)  # the world went on meanwhile
             if snapshot is None:
                 return
-        decided = plan(snapshot)
+        decided = self._paced(key, plan(snapshot))
         uid = snapshot.request.run.metadata.uid
         self._reserve(snapshot, decided)
         self._writing[uid] = next((a.status for a in decided.actions if isinstance(a, WriteStatus)), None)
@@ -171,6 +177,17 @@ class Controller:
             self._queue.add_after(key, max((decided.look_again - now).total_seconds(), 0.01))
         if None in access.values():
             raise UnavailableError("a question about the requester's rights was not answered")
+
+    def _paced(self, key: Key, decided: Plan) -> Plan:
+        """Leaves the containers that would be too many in this minute to a later pass, which finds them missing."""
+        additions = [action for action in decided.actions if isinstance(action, AddEphemeralContainer)]
+        permitted = self._pace.take(len(additions))
+        if permitted == len(additions):
+            return decided
+        self._queue.add_after(key, self._pace.wait())
+        late = {id(action) for action in additions[permitted:]}
+        kept = tuple(action for action in decided.actions if id(action) not in late)
+        return msgspec.structs.replace(decided, actions=kept)
 
     def _reserve(self, snapshot: Snapshot, decided: Plan) -> None:
         """Holds the pods of a run while its freezing is being written: other passes run meanwhile."""
@@ -194,6 +211,8 @@ class Controller:
         assert run is not None
         if old is not None and claims(old) - (claims(new) if new is not None else frozenset()):
             self._wake(CONFLICTED, run.metadata.namespace)
+        if old is not None and _left(old, new):
+            self._wake_next(run.metadata.namespace)
         if new is None or new.status.is_finished:
             self._memory.forget(run.metadata.uid)
             return
@@ -238,6 +257,15 @@ class Controller:
         run = self.caches.runs.get(key.namespace, key.name)
         if run is None or not run.status.is_frozen:
             self._wake(CONFLICTED, key.namespace)
+            self._wake_next(key.namespace)
+
+    def _wake_next(self, namespace: str) -> None:
+        """Lets the run look that waits longest for a place of its namespace; whether it starts or not, it wakes the
+        next when it no longer waits."""
+        waiting = self.caches.runs.by_index(BUSY, namespace)
+        first = min(waiting, key=lambda run: (run.metadata.creation_timestamp, run.metadata.uid), default=None)
+        if first is not None:
+            self._queue.add(Key("run", *first.metadata.key))
 
     def _fence_missing(self) -> str:
         return self._fence.missing if self._fence is not None else ""
@@ -250,6 +278,11 @@ class Controller:
     def _wake(self, index: str, key: str) -> None:
         for run in self.caches.runs.by_index(index, key):
             self._queue.add(Key("run", *run.metadata.key))
+
+
+def _left(old: PowerTool, new: PowerTool | None) -> bool:
+    """Tells whether a run gave up its place in the namespace, or no longer waits for one."""
+    return any(index(old) and not (new is not None and index(new)) for index in (index_active, index_busy))
 
 
 def _labels(pod: Pod | None) -> object:

@@ -1,4 +1,7 @@
-"""What to work on next: a queue of keys that forgets nothing, repeats nothing and never lets two work on one key."""
+"""What to work on next: a queue of keys that forgets nothing, repeats nothing and never lets two work on one key.
+
+Keys wait in lanes, which take turns: thousands of keys in one lane make the one key of another wait for one turn.
+"""
 
 import asyncio
 import heapq
@@ -18,18 +21,22 @@ LONGEST_RETRY = 60.0
 class WorkQueue(Generic[K]):
     """Hands out keys, each to one worker at a time; a key added while it is worked on comes once more afterwards.
 
-    ``clock`` tells seconds that only grow; ``jitter`` returns a factor for each retry's delay.
+    ``lane`` returns in which lane a key waits, ``clock`` seconds that only grow, ``jitter`` a factor for the delay of
+    each retry.
     """
 
     def __init__(
         self,
         *,
+        lane: Callable[[K], Hashable] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = lambda: random.uniform(0.5, 1.0),  # noqa: S311 - spreads load, guards nothing
     ) -> None:
         self._clock = clock
         self._jitter = jitter
-        self._ready: OrderedDict[K, float] = OrderedDict()  # key -> since when it waits
+        self._lane = lane
+        # Lanes in the order of their turns: key -> since when it waits. A lane without keys is not here.
+        self._ready: OrderedDict[Hashable, OrderedDict[K, float]] = OrderedDict()
         self._again: dict[K, float] = {}  # added while worked on -> since when
         self._working: set[K] = set()
         self._due: dict[K, float] = {}  # key -> when it becomes ready
@@ -56,7 +63,7 @@ class WorkQueue(Generic[K]):
         if seconds <= 0:
             self.add(key)
             return
-        if key in self._ready or key in self._again:
+        if self._is_ready(key) or key in self._again:
             return
         when = self._clock() + seconds
         if when >= self._due.get(key, float("inf")):
@@ -106,11 +113,16 @@ class WorkQueue(Generic[K]):
         return None
 
     def get_nowait(self) -> K | None:
-        """Reserves the key that waited longest, or returns None when nothing is ready."""
+        """Reserves the key that waited longest in the lane whose turn it is; None when nothing is ready."""
         self._ripen()
         if not self._ready:
             return None
-        key, _ = self._ready.popitem(last=False)
+        lane, keys = next(iter(self._ready.items()))
+        key, _ = keys.popitem(last=False)
+        if keys:
+            self._ready.move_to_end(lane)
+        else:
+            del self._ready[lane]
         self._working.add(key)
         if self._ready:
             self._wake()
@@ -121,7 +133,7 @@ class WorkQueue(Generic[K]):
         self._working.discard(key)
         since = self._again.pop(key, None)
         if since is not None and not self._closed:
-            self._ready[key] = since
+            self._put(key, since)
             self._wake()
 
     def close(self) -> None:
@@ -145,7 +157,7 @@ class WorkQueue(Generic[K]):
     def depth(self) -> int:
         """Is how many keys are ready or will be as soon as their present pass ends."""
         self._ripen()
-        return len(self._ready) + len(self._again)
+        return sum(map(len, self._ready.values())) + len(self._again)
 
     @property
     def delayed(self) -> int:
@@ -162,14 +174,18 @@ class WorkQueue(Generic[K]):
     def oldest_age(self) -> float:
         """Is how many seconds the key that waits longest has been ready; 0 when none waits."""
         self._ripen()
-        since = min(itertools.chain(self._ready.values(), self._again.values()), default=None)
+        waiting = (since for keys in self._ready.values() for since in keys.values())
+        since = min(itertools.chain(waiting, self._again.values()), default=None)
         return 0.0 if since is None else max(0.0, self._clock() - since)
 
     def _put(self, key: K, since: float) -> None:
         if key in self._working:
             self._again.setdefault(key, since)
-        elif key not in self._ready:
-            self._ready[key] = since
+        else:
+            self._ready.setdefault(self._lane(key), OrderedDict()).setdefault(key, since)
+
+    def _is_ready(self, key: K) -> bool:
+        return key in self._ready.get(self._lane(key), ())
 
     def _ripen(self) -> None:
         """Moves the keys whose time has come to the ready ones."""

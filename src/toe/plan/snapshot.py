@@ -27,6 +27,8 @@ class Rival(Struct, frozen=True):
     """True: its targets are frozen. False: it waits, marked Conflicted."""
     max_concurrent: int = 1
     """Its tool's limit of tools in one pod at a time."""
+    namespace: str = ""
+    """Where it takes a place."""
 
     @property
     def order(self) -> tuple[str, str]:
@@ -71,4 +73,5 @@ def rival_of(run: PowerTool, configs: Iterable[PowerToolConfig], pods: frozenset
         tools=frozenset(target.tool_container for target in run.status.targets if target.tool_container),
         holds=holds,
         max_concurrent=min(limits, default=1),
+        namespace=run.metadata.namespace,
     )

@@ -25,6 +25,7 @@ from toe.policy.checks import (
     identity_known,
     image_pinned,
     namespace_allowed,
+    namespace_has_room,
     namespace_not_protected,
     output_mode_listed,
     pod_allowed,
@@ -79,6 +80,7 @@ LINT: tuple[Check, ...] = (
 RUN: tuple[Check, ...] = (
     *LINT,
     collector_configured.check,  # by a collector that is the administrator's
+    namespace_has_room.check,  # when it is its turn
     fence_in_force.check,  # behind a fence that holds without us
     requester_known.check,  # somebody answers for it
     service_account_permitted.check,  # no deputy that nobody listed

@@ -34,6 +34,8 @@ class Request(Struct, frozen=True):
     """How many eligible pods match the selector; None when nobody looked."""
     access: Answers = NO_ANSWERS
     """What the API server said about the requester's rights; a right that is not here was not answered."""
+    active: int | None = None
+    """How many other runs of the namespace hold pods, or are about to; None when nobody looked."""
     fence_missing: str = ""
     """What is missing of the fence where one is expected; empty when it is in force, or none is expected."""
     now: datetime | None = None
