@@ -1,5 +1,6 @@
 """How much is kept, how much is on its way, and how much may still come."""
 
+import asyncio
 from pathlib import Path
 
 from toe.collector.partials import Partials
@@ -16,6 +17,7 @@ async def test_what_is_kept_is_counted_by_namespace_and_our_own_is_not(tmp_path:
     await room.survey()
     assert (room.used("a"), room.used("b"), room.total) == (7, 5, 12)
     assert room.moves
+    assert room.last_free > 0
 
 
 async def test_what_is_announced_is_counted_before_it_comes(tmp_path: Path) -> None:
@@ -35,3 +37,15 @@ async def test_what_is_announced_is_counted_before_it_comes(tmp_path: Path) -> N
     room.come("a", -(1 << 40))
     assert room.total == 0
     assert not room.moves
+
+
+async def test_a_chunk_that_ends_while_it_is_asked_is_not_forgotten(tmp_path: Path) -> None:
+    """Its bytes may have come after the volume was looked at."""
+    room = Room(DirectoryStore(tmp_path / "store"), Partials(tmp_path / "scratch"), Quotas())
+    room.announce("a", 1 << 40)
+    asking = asyncio.create_task(room.free())
+    await asyncio.sleep(0)
+    room.written(1 << 40)
+    free = await asking
+    assert free is not None
+    assert free <= room.last_free - (1 << 40)

@@ -143,6 +143,7 @@ async def _serve(
                 "connections_refused": plan.gate.refused,
                 "unreadable_requests": plan.gate.unreadable,
                 "stored_bytes": room.total,
+                "free_bytes": room.last_free,
                 "files_kept": uploads.kept,
             }
 

@@ -29,6 +29,8 @@ class Room:
         self._kept: Counter[str] = Counter()
         self._coming: Counter[str] = Counter()
         self._unwritten = 0
+        self.last_free = 0
+        """What the volumes took when somebody asked last."""
         self.moves = place is not None and os.stat(place).st_dev == os.stat(partials.root).st_dev
 
     async def survey(self) -> None:
@@ -37,14 +39,18 @@ class Room:
         async for kept in self._store.list(""):
             if not kept.key.startswith(OWN):
                 found[kept.key.partition("/")[0]] += kept.size
+        await self.free()
         # What came meanwhile may be counted twice until the next time, never not at all.
         self._kept = found + (self._kept - before)
 
     async def free(self) -> int | None:
         """Tells how many bytes may come before the volumes are full, less what was announced and is not here yet."""
+        before = self._unwritten
         here = await asyncio.to_thread(self._partials.free)
         there = await self._store.free()
-        return (here if there is None else min(here, there)) - self._unwritten
+        least = here if there is None else min(here, there)
+        self.last_free = least
+        return least - max(before, self._unwritten)  # a chunk that ended meanwhile may be in neither
 
     def used(self, namespace: str) -> int:
         """Tells how many bytes a namespace has, kept or coming."""
