@@ -13,6 +13,7 @@ import msgspec
 
 from toe.api.powertool import Requester
 from toe.errors import DecodeError
+from toe.plan.summary import printable
 
 API_VERSION = "admission.k8s.io/v1"
 MAX_BYTES = 7 * 1024 * 1024
@@ -118,11 +119,11 @@ def read_review(body: bytes) -> Review:
 
 
 def write_answer(uid: str, answer: Answer) -> bytes:
-    """Writes the answer to the review of that uid."""
+    """Writes the answer to the review of that uid; kubectl prints its sentences as they are, so they are printable."""
     response: dict[str, Any] = {"uid": uid, "allowed": answer.allowed}
     if not answer.allowed:
         reason = "Invalid" if answer.code == 422 else "Forbidden"
-        response["status"] = {"code": answer.code, "reason": reason, "message": answer.message}
+        response["status"] = {"code": answer.code, "reason": reason, "message": printable(answer.message)}
     if warnings := _fitting(answer.warnings):
         response["warnings"] = warnings
     if answer.patch:
@@ -161,7 +162,7 @@ def _fitting(warnings: Iterable[str]) -> list[str]:
     """Returns the first warnings, each on one line and cut, as many as the API server shows."""
     found, size = [], 0
     for warning in warnings:
-        cut = " ".join(warning[:MAX_WARNING].split())
+        cut = printable(" ".join(warning[:MAX_WARNING].split()))
         size += len(cut.encode(errors="replace"))
         if size > MAX_WARNINGS:
             break
