@@ -234,7 +234,7 @@ func whileWanted(held *lease) (context.Context, context.CancelFunc) {
 
 // spoolFile is a file without a name, where what the tool prints is kept.
 func spoolFile(directory string) (*os.File, error) {
-	const temporary = 0x410000 // O_TMPFILE
+	const temporary = 0x400000 | syscall.O_DIRECTORY // O_TMPFILE
 	descriptor, err := syscall.Open(directory, syscall.O_RDWR|temporary|syscall.O_CLOEXEC, 0o600)
 	if err == nil {
 		return os.NewFile(uintptr(descriptor), "spool"), nil
