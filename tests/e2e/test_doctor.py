@@ -8,7 +8,6 @@ import time
 import pytest
 
 from devcluster import Cluster
-from tests.e2e.test_operator import installed  # noqa: F401 a fixture
 from toe.main import surroundings
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(420)]
@@ -30,14 +29,14 @@ def _examined(cluster: Cluster, *words: str) -> tuple[int, dict[str, str], str]:
     return ran.returncode, {line["name"]: line["answer"] for line in lines if line["outcome"] != "PASS"}, ran.stderr
 
 
-def test_the_operator_as_it_is_installed_is_well(installed: Cluster) -> None:  # noqa: F811
+def test_the_operator_as_it_is_installed_is_well(installed: Cluster) -> None:
     """Every line passes, none is left untried, and the profile is read from the controller."""
     status, sick, said = _examined(installed)
     assert (status, sick) == (0, {})
     assert "assumed" not in said
 
 
-def test_pods_that_never_run_stand_in_for_those_that_are_not_there(installed: Cluster) -> None:  # noqa: F811
+def test_pods_that_never_run_stand_in_for_those_that_are_not_there(installed: Cluster) -> None:
     """Without the agent there is no pod with hostPID; one is made for the time of the examination."""
     shop_alone = {"spec": {"template": {"spec": {"hostPID": False}}}}
     installed.kubectl("patch", "ds/agent", "-n", "node-watch", "-p", json.dumps(shop_alone))

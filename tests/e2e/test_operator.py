@@ -2,51 +2,22 @@
 
 import dataclasses
 import json
-import os
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
 
 from devcluster import Cluster, DevClusterError
-from devcluster.__main__ import cluster_here
-from examples.shop.demo import TOP, apply, install, tool_configs
-from tests.conftest import _unused
+from examples.shop.demo import apply
 from toe.errors import ForbiddenError
 from toe.kube.access import Impersonation, from_kubeconfig
 from toe.kube.client import Client
 from toe.kube.resource import PODS
-from tools import images
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(420)]
 
 CONTROLLER = "system:serviceaccount:toe-system:toe-controller"
 BOUND = "authentication.kubernetes.io/pod-name"
-
-
-@pytest.fixture(scope="module")
-def installed() -> Iterator[Cluster]:
-    """A cluster of its own: the fence refuses what other tests do as administrators."""
-    if os.geteuid() != 0:
-        pytest.skip("a cluster needs root")
-    with _unused("toe-operator-test") as name:
-        cluster = cluster_here(name)
-        cluster.down()
-        with cluster:
-            for image in ("strace", "shop"):
-                cluster.load(images.build(image))
-            _, operator = cluster.load(images.build("operator"))
-            install(cluster, operator)
-            apply(cluster, *tool_configs("strace"), *tool_configs("py-spy"))
-            cluster.kubectl("apply", "-f", str(TOP / "examples/shop/shop.yaml"))
-            for what, place in (
-                ("deployment/shop", "shop"),
-                ("deployment/shop", "shop-open"),
-                ("ds/agent", "node-watch"),
-            ):
-                cluster.kubectl("rollout", "status", what, "-n", place, "--timeout=90s", seconds=100)
-            yield cluster
 
 
 def _run(cluster: Cluster, name: str) -> None:

@@ -13,7 +13,6 @@ import pytest
 from charts import artifacts, collector
 from devcluster import Cluster
 from examples.shop.demo import apply
-from tests.e2e.test_operator import installed  # noqa: F401 a fixture
 from toe.api.settings import Settings
 from toe.main import surroundings
 
@@ -68,7 +67,7 @@ def all_over(cluster: Cluster, name: str, seconds: float) -> float:
     return time.monotonic() - began
 
 
-def test_a_file_is_kept_and_fetched_by_who_may(installed: Cluster, tmp_path: Path) -> None:  # noqa: F811
+def test_a_file_is_kept_and_fetched_by_who_may(installed: Cluster, tmp_path: Path) -> None:
     """By the administrator; a person with the role in another namespace is refused, by kubectl and by the CLI."""
     role = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -93,7 +92,7 @@ def test_a_file_is_kept_and_fetched_by_who_may(installed: Cluster, tmp_path: Pat
     assert not list((tmp_path / "stolen").rglob("*.txt"))
 
 
-def test_the_files_of_the_collector_s_runs_are_in_no_log(installed: Cluster) -> None:  # noqa: F811
+def test_the_files_of_the_collector_s_runs_are_in_no_log(installed: Cluster) -> None:
     """Whoever may read logs reads that there are files, not what is in them."""
     run(installed, "quiet", 2)
     found = until(installed, "quiet", "condition=Completed")
@@ -102,7 +101,7 @@ def test_the_files_of_the_collector_s_runs_are_in_no_log(installed: Cluster) -> 
     assert "#toe-data" not in log
 
 
-def test_a_canceled_tool_ends_within_seconds(installed: Cluster) -> None:  # noqa: F811
+def test_a_canceled_tool_ends_within_seconds(installed: Cluster) -> None:
     """Its lease is not renewed; what it wrote so far is kept. The time is printed, not judged: machines are busy."""
     run(installed, "canceled", 120)
     until(installed, "canceled", "jsonpath={.status.phase}=Running")
@@ -112,7 +111,7 @@ def test_a_canceled_tool_ends_within_seconds(installed: Cluster) -> None:  # noq
     assert found["status"]["phase"] == "Canceled"
 
 
-def test_a_suspended_tool_and_a_deleted_run_end_too(installed: Cluster) -> None:  # noqa: F811
+def test_a_suspended_tool_and_a_deleted_run_end_too(installed: Cluster) -> None:
     """The administrator's kill switch, and a user who deletes in place of canceling."""
     run(installed, "suspended", 120)
     until(installed, "suspended", "jsonpath={.status.phase}=Running")
@@ -143,7 +142,7 @@ def test_a_suspended_tool_and_a_deleted_run_end_too(installed: Cluster) -> None:
     print(f"deleted: every tool ended after {time.monotonic() - began:.1f} s")
 
 
-def test_a_stolen_ticket_is_good_for_nothing(installed: Cluster) -> None:  # noqa: F811
+def test_a_stolen_ticket_is_good_for_nothing(installed: Cluster) -> None:
     """Read out of the pod's spec, and shown by somebody else: refused, and the collector's log says why."""
     run(installed, "stolen", 20)
     found = until(installed, "stolen", "jsonpath={.status.phase}=Running")
@@ -175,7 +174,7 @@ def test_a_stolen_ticket_is_good_for_nothing(installed: Cluster) -> None:  # noq
     until(installed, "stolen", "condition=Completed")
 
 
-def test_with_everything_dead_a_tool_ends_by_its_own_deadline(installed: Cluster) -> None:  # noqa: F811
+def test_with_everything_dead_a_tool_ends_by_its_own_deadline(installed: Cluster) -> None:
     """Controller and collector are gone: it ends when its lease or its duration does, and the run says so later."""
     run(installed, "orphaned", 15)
     until(installed, "orphaned", "jsonpath={.status.phase}=Running")
@@ -192,8 +191,10 @@ def test_with_everything_dead_a_tool_ends_by_its_own_deadline(installed: Cluster
     assert {target["reason"] for target in found["status"]["targets"]} <= {"UploadFailed", "LeaseLost"}
 
 
-def test_no_secret_is_where_people_look(installed: Cluster) -> None:  # noqa: F811
-    """After all of the above: no ticket, session or key in a log, an event, a status or a metric (I-31)."""
+def test_no_secret_is_where_people_look(installed: Cluster) -> None:
+    """No ticket, session or key of any run so far in a log, an event or a status (I-31)."""
+    run(installed, "searched", 2)
+    until(installed, "searched", "condition=Completed")
     pods = json.loads(installed.kubectl("get", "pods", "-A", "-o", "json"))["items"]
     tickets = {
         variable["value"]
