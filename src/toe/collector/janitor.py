@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from toe.collector.claims import Claim, Claims
+from toe.collector.holds import Holds
 from toe.collector.partials import Partials
 from toe.collector.room import Room
 from toe.collector.sessions import Sessions
@@ -37,8 +38,10 @@ class Janitor:
         clock: Callable[[], datetime],
         retention: Retention | None = None,
         is_over: Callable[[Claim], bool] = lambda claim: False,
+        holds: Holds | None = None,
     ) -> None:
         """Without ``retention`` nothing that is kept goes; ``is_over`` tells whether nothing more may come."""
+        self._holds = holds
         self._retention, self._is_over = retention, is_over
         self._sessions, self._claims, self._partials, self._room, self._clock = sessions, claims, partials, room, clock
         self.has_surveyed = False
@@ -49,6 +52,8 @@ class Janitor:
         while True:
             try:
                 await self.sweep()
+                if self._holds is not None:  # before anything is deleted
+                    await self._holds.follow()
                 if rounds % RETENTION_ROUNDS == 1:  # not at once: who restarts is wanted for other things first
                     await self.retire()
                 if rounds % SURVEY_ROUNDS == 0:

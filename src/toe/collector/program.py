@@ -22,6 +22,7 @@ from toe.collector.artifacts import Artifacts
 from toe.collector.claims import Claims
 from toe.collector.connections import MOST, MOST_OF_ONE, Gate
 from toe.collector.counters import Counters
+from toe.collector.holds import Holds
 from toe.collector.janitor import Janitor
 from toe.collector.partials import Partials
 from toe.collector.people import AccessReviews, Bearers
@@ -120,7 +121,8 @@ async def _serve(
         room = Room(store, partials, plan.quotas, plan.place)
         sessions = Sessions(store, claims, partials, room, threads, clock)
         uploads = Uploads(store, sessions, partials, room, runs, plan.terms, threads, clock)
-        janitor = Janitor(sessions, claims, partials, room, clock, Retention(store, plan.rules), uploads.is_over)
+        retention, holds = Retention(store, plan.rules), Holds(store, runs)
+        janitor = Janitor(sessions, claims, partials, room, clock, retention, uploads.is_over, holds)
 
         def missing() -> str:
             if stop.is_set():

@@ -7,6 +7,7 @@ from toe.api.meta import Struct
 from toe.api.powertool import PowerTool
 from toe.api.powertoolconfig import PowerToolConfig
 from toe.api.reasons import Reason
+from toe.collector.holds import LABEL
 from toe.errors import ClusterError, NotFoundError
 from toe.kube.cache import Cache
 from toe.kube.client import Client
@@ -49,7 +50,12 @@ class FollowedRuns:
 
     def __init__(self, client: Client, system_namespace: str) -> None:
         self._client = client
-        self._runs: Cache[PowerTool] = Cache(client, POWERTOOLS, on_change=lambda old, new: None)
+        self._runs: Cache[PowerTool] = Cache(
+            client,
+            POWERTOOLS,
+            on_change=lambda old, new: None,
+            indexes={LABEL: lambda run: ("true",) if (run.metadata.labels or {}).get(LABEL) == "true" else ()},
+        )
         self._configs: Cache[PowerToolConfig] = Cache(
             client,
             POWERTOOLCONFIGS,
@@ -77,6 +83,10 @@ class FollowedRuns:
         """Returns the run as it was heard of last."""
         run = self._runs.get(namespace, name)
         return run if run is not None and run.metadata.uid == uid else None
+
+    def held(self) -> list[PowerTool]:
+        """Returns the runs that carry the label of a legal hold."""
+        return list(self._runs.by_index(LABEL, "true"))
 
     async def confirm(self, namespace: str, name: str, uid: str) -> PowerTool | None:
         """Asks the server where the watch has not told of the run, and lets the collection know what it said."""
