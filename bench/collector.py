@@ -93,6 +93,7 @@ async def large(place: Path, size: int, rounds: int) -> None:
             pid, ours, theirs, synced = collector.process.pid, [], [], []
             used = cpu(pid)
             for number in range(rounds):
+                await collector.ready()
                 session = await collector.claim(collector.tickets.sign(max_bytes=2 * size))
                 file_id = await collector.open(session, "large")
                 told = (collector.port, collector.trust, session, file_id, content, digests, whole)
@@ -100,7 +101,7 @@ async def large(place: Path, size: int, rounds: int) -> None:
                 with nginx(place / f"nginx-{number}", collector) as url:
                     theirs.append(await asyncio.to_thread(timed, ["curl", "-sfk", "-T", str(source), f"{url}/large"]))
                     synced.append(theirs[-1] + await asyncio.to_thread(timed, ["sync", "-f", str(source)]))
-                (key,) = collector.kept()
+                (key,) = await asyncio.to_thread(collector.kept)  # reads and compares all of it
                 (collector.store / key).unlink()
                 (collector.store / f"{key}.toe.json").unlink()
             print(
