@@ -25,6 +25,7 @@ from tests.collector.uploading import (
     a_client,
     a_place,
     collecting,
+    files,
     supervising,
 )
 from toe.api.powertool import Requester
@@ -113,6 +114,17 @@ async def test_a_chunk_counts_whole_or_not_at_all(tmp_path: Path) -> None:
             assert (status, found["reason"], found["offset"]) == (409, "WrongOffset", 1000)
         assert await supervisor.put(file, 1000, CONTENT[1000:]) == (200, {"offset": len(CONTENT)})
         assert (await supervisor.commit(file, CONTENT))[0] == 201
+
+
+async def test_a_chunk_that_does_not_count_takes_no_room(tmp_path: Path) -> None:
+    """Its bytes are gone at once, not only when the next one comes."""
+    place = a_place(tmp_path)
+    async with collecting(place) as collector, supervising(collector) as supervisor:
+        file = await _begun(supervisor)
+        assert (await supervisor.put(file, 1000, CONTENT, "0" * 64))[0] == 422
+        (part,) = (path for path in files(place.scratch) if path.suffix == ".part")
+        assert part.stat().st_size == 1000
+        assert collector.room.total == 1000
 
 
 async def test_a_file_that_is_not_what_was_announced_begins_anew(tmp_path: Path) -> None:
@@ -215,6 +227,25 @@ async def test_a_full_disk_loses_nothing_that_came(tmp_path: Path, monkeypatch: 
             assert (status, found["reason"]) == (507, "StoreFull")
         assert (await supervisor.commit(file, CONTENT[:1000]))[0] == 201
         assert list(place.kept().values()) == [CONTENT[:1000]]
+
+
+async def test_what_is_kept_of_a_run_that_is_deleted_before_its_record_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The content had its last name already; nothing of it stays."""
+    place, runs, create = a_place(tmp_path), ToyRuns(), DirectoryStore.create
+
+    async def deletes(store: DirectoryStore, key: str, content: bytes | Path) -> None:
+        await create(store, key, content)
+        if isinstance(content, Path):
+            runs.run = None
+
+    monkeypatch.setattr(DirectoryStore, "create", deletes)
+    async with collecting(place, runs=runs) as collector, supervising(collector) as supervisor:
+        status, found = await supervisor.commit(await _begun(supervisor), CONTENT[:1000])
+        assert (status, found["reason"]) == (403, "RunOver")
+        assert place.kept() == {}
+        assert collector.room.total == 0
 
 
 async def test_what_comes_of_a_run_that_is_deleted_meanwhile_is_discarded(tmp_path: Path) -> None:
