@@ -1,6 +1,8 @@
 """Results leave the pod: kept by the collector, fetched by who may, and tools that end when they are told to."""
 
+import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,8 +13,8 @@ from typing import Any
 import pytest
 
 from charts import artifacts, collector
-from devcluster import Cluster
-from examples.shop.demo import apply
+from devcluster import Cluster, DevClusterError
+from examples.shop.demo import apply, tool_configs
 from toe.api.settings import Settings
 from toe.main import surroundings
 
@@ -217,3 +219,61 @@ def test_no_secret_is_where_people_look(installed: Cluster) -> None:
     for place in places:
         assert not any(secret in place for secret in secrets)
         assert not re.search(r"PRIVATE KEY", place)
+
+
+def test_files_go_to_the_claim_that_the_pod_mounts(installed: Cluster) -> None:
+    """Through the fence, by the claim behind the volume, into a directory of the run's and the pod's own."""
+    place = installed.kubeconfig.parent / "results"
+    place.mkdir(exist_ok=True)
+    os.chown(place, 10001, 10001)
+    common = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
+    claim = {"name": "results", "namespace": "shop"}
+    size = {"storage": "1Gi"}
+    (config, *_) = tool_configs("strace")
+    config["metadata"]["name"] = config["spec"]["name"] = "strace-claim"
+    config["spec"]["output"] = {"modes": ["pvc"], "volumes": [{"claimName": "results", "path": "/results"}]}
+    shop = json.loads(installed.kubectl("get", "deployment", "shop", "-n", "shop", "-o", "json"))["spec"]["template"]
+    pod = {**shop["spec"], "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "results"}}]}
+    pod["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
+    apply(
+        installed,
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": "results"},
+            "spec": {**common, "capacity": size, "claimRef": claim, "hostPath": {"path": str(place)}},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": claim,
+            "spec": {**common, "volumeName": "results", "resources": {"requests": size}},
+        },
+        config,
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "claimed", "namespace": "shop", "labels": {"app": "claimed"}},
+            "spec": pod,
+        },
+    )
+    installed.kubectl("wait", "--for=condition=Ready", "pod/claimed", "-n", "shop", "--timeout=60s", seconds=70)
+    installed.kubectl("wait", "--for=condition=Ready", "ptc/strace-claim", "-n", SYSTEM, "--timeout=30s")
+    for name, claim_name in (("to-a-claim", "results"), ("to-another", "other")):
+        spec = {
+            "targets": {"labelSelector": {"matchLabels": {"app": "claimed"}}},
+            "tool": {"name": "strace-claim", "duration": "2s"},
+            "output": {"mode": "pvc", "pvc": {"claimName": claim_name, "path": "web"}},
+        }
+        metadata = {"name": name, "namespace": "shop"}
+        if name == "to-another":
+            with pytest.raises(DevClusterError, match=r"may not write to the claim other; its config lists results"):
+                apply(installed, {"apiVersion": RUN, "kind": "PowerTool", "metadata": metadata, "spec": spec})
+            continue
+        apply(installed, {"apiVersion": RUN, "kind": "PowerTool", "metadata": metadata, "spec": spec})
+    found = until(installed, "to-a-claim", "condition=Finished")
+    assert found["status"]["phase"] == "Completed", found["status"]["lastError"]
+    kept = {artifact["name"]: artifact["sha256"] for artifact in found["status"]["artifacts"]}
+    file = place / "web" / "to-a-claim" / "claimed" / "strace.txt"
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == kept["strace.txt"]
+    assert file.stat().st_mode & 0o777 == 0o600
