@@ -7,15 +7,17 @@ from tests.collector.uploading import NOW, Supervisor, ToyRuns, a_client, a_plac
 
 
 async def test_partial_files_of_expired_sessions_go(tmp_path: Path) -> None:
-    """While it runs; what is kept stays."""
-    place = a_place(tmp_path)
-    async with collecting(place) as collector, supervising(collector) as supervisor:
+    """While it runs, and also while the cluster is not known; what is kept stays."""
+    place, runs = a_place(tmp_path), ToyRuns()
+    async with collecting(place, runs=runs) as collector, supervising(collector) as supervisor:
         await supervisor.upload("kept", b"k")
         _, found = await supervisor.open("partial")
         await supervisor.put(found["file"], 0, b"p" * 500)
         assert await collector.janitor.sweep() == 0
         collector.clock.append(NOW + timedelta(hours=1))
+        runs.live = False
         assert await collector.janitor.sweep() == 1
+        runs.live = True
         assert place.partials() == []
         assert list(place.kept().values()) == [b"k"]
         assert (await supervisor.put(found["file"], 500, b"p"))[0] in (403, 404)
