@@ -22,7 +22,6 @@ from toe.api.powertool import PowerTool
 from toe.api.ticket import Ticket, sign
 from toe.collector.alarm import Alarm
 from toe.collector.claims import Claims
-from toe.collector.connections import Gate
 from toe.collector.counters import Counters
 from toe.collector.janitor import Janitor
 from toe.collector.partials import Partials
@@ -32,6 +31,7 @@ from toe.collector.sessions import Sessions
 from toe.collector.ticketkeys import TicketKeys
 from toe.collector.uploads import Terms, Uploads
 from toe.errors import ClusterError
+from toe.kube.connections import Gate
 from toe.kube.serving import Certificate, Listener, MountedFiles
 from toe.store.directory import DirectoryStore
 from toe.store.retention import Retention, Rules

@@ -192,6 +192,24 @@ async def test_answers_in_flight_are_finished_when_it_stops() -> None:
             pass
 
 
+async def test_what_nobody_can_read_is_quoted_nowhere(capfd: pytest.CaptureFixture[str]) -> None:
+    """A header that is broken or too long may hold somebody's token: neither answer nor log repeats it."""
+    server = Server(Following(), SETTINGS, lambda: NOW, str)  # type: ignore[arg-type]
+    async with server.listening(0, None) as port:
+        for broken in (b"canary\x00", b"canary" + b"x" * 20_000, b"canary\r\n canary: \x01"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(
+                b"POST /validate-powertool HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + broken + b"\r\n\r\n"
+            )
+            async with asyncio.timeout(5):
+                said = await reader.read()
+            writer.close()
+            assert b" 400 " in said.split(b"\r\n")[0]
+            assert b"canary" not in said
+    printed = capfd.readouterr()
+    assert "canary" not in printed.out + printed.err
+
+
 def _mangled(chance: random.Random) -> bytes:
     """Returns a review of a run or a config in which something is wrong, mostly in the object itself."""
     review = deepcopy(chance.choice((a_run_review, a_config_review))())

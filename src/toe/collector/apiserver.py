@@ -18,13 +18,13 @@ from aiohttp import web
 
 from toe.api.surroundings import Surroundings
 from toe.collector.artifacts import Artifacts
-from toe.collector.connections import Gate
 from toe.collector.frontproxy import FrontProxy
 from toe.collector.opening import OpeningStore
 from toe.collector.people import AccessReviews
 from toe.errors import SettingsError
 from toe.kube.access import Access, from_kubeconfig, in_cluster
 from toe.kube.client import Client
+from toe.kube.connections import Gate
 from toe.kube.log import LOG_LEVELS, configure_log
 from toe.kube.serving import Certificate, Listener, MountedFiles
 from toe.store.location import ACCEPTED, open_store

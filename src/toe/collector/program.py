@@ -20,7 +20,6 @@ from toe.api.time import parse_duration
 from toe.collector.alarm import Alarm
 from toe.collector.artifacts import Artifacts
 from toe.collector.claims import Claims
-from toe.collector.connections import MOST, MOST_OF_ONE, Gate
 from toe.collector.counters import Counters
 from toe.collector.holds import Holds
 from toe.collector.janitor import Janitor
@@ -35,6 +34,7 @@ from toe.collector.uploads import Terms, Uploads
 from toe.errors import SettingsError
 from toe.kube.access import Access, from_kubeconfig, in_cluster
 from toe.kube.client import Client
+from toe.kube.connections import MOST, MOST_OF_ONE, Gate
 from toe.kube.events import EventRecorder
 from toe.kube.log import LOG_LEVELS, configure_log
 from toe.kube.serving import Certificate, Listener, chosen_certificate, serving_flags

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from toe.api.settings import Settings
 from toe.errors import DecodeError
+from toe.kube.connections import Gate
 from toe.kube.serving import Listener
 from toe.webhook.counters import Counters
 from toe.webhook.judge import judge_run, judge_written_config, read_run, stamp
@@ -24,6 +25,8 @@ SHARE = 0.6
 """Of the API server's timeout: what is left is the way back."""
 DEFAULT_TIMEOUT = 10.0
 LONGEST_TIMEOUT = 30.0
+CONNECTIONS = 1024
+"""Open at the same time; API servers keep a few each."""
 ASKING = 0.8
 """Of the time that is left: how long questions about rights may take."""
 
@@ -68,7 +71,8 @@ class Server:
     @asynccontextmanager
     async def listening(self, port: int, context: ssl.SSLContext | None) -> AsyncIterator[int]:
         """Listens on all addresses inside of the block, and yields the port; answers in flight end before it."""
-        async with Listener(self.application()).listening(port, context) as listening:
+        gate = Gate(CONNECTIONS, CONNECTIONS)  # an API server is one address, or a few
+        async with Listener(self.application(), connect=gate.connect).listening(port, context) as listening:
             yield listening
 
     def _answering(self, judge: Judge) -> Callable[[web.Request], Awaitable[web.Response]]:

@@ -14,7 +14,7 @@ from aiohttp import web
 MOST, MOST_OF_ONE = 1024, 128
 _TOO_MANY = msgspec.json.encode({"reason": "TooMany", "message": "there are too many connections: try again"})
 _UNREADABLE = msgspec.json.encode({"reason": "BadRequest", "message": "this is no HTTP request that can be understood"})
-_FAILED = msgspec.json.encode({"reason": "NotReady", "message": "an error of the collector: see its log"})
+_FAILED = msgspec.json.encode({"reason": "NotReady", "message": "an error of the server: see its log"})
 _log = structlog.get_logger(__name__)
 
 

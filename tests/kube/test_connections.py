@@ -10,7 +10,7 @@ import pytest
 import structlog
 from aiohttp import web
 
-from toe.collector.connections import Gate
+from toe.kube.connections import Gate
 from toe.kube.serving import Listener
 
 CANARY = "canary-0123456789"
