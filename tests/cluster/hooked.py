@@ -1,7 +1,9 @@
 """``toe webhook`` as a real process that a real API server asks, installed as the product installs it."""
 
 import asyncio
+import contextlib
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -31,10 +33,13 @@ _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 
 def free_port() -> int:
-    """Is a port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("", 0))
-        return int(found.getsockname()[1])
+    """Is a port that nobody listens on, and that no connection of anybody's gets: a server may come back to it."""
+    first_given_out = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for _ in range(100):
+        with socket.socket() as found, contextlib.suppress(OSError):
+            found.bind(("", secrets.randbelow(first_given_out - 20_000) + 20_000))
+            return int(found.getsockname()[1])
+    raise AssertionError("there is no free port")
 
 
 def certificate(place: Path, address: str) -> tuple[Path, Path]:

@@ -99,12 +99,23 @@ def _complaint(mutant: Mutant, answer: Answer, accepted: Raw, live: Raw) -> str:
             return "" if answer.policy == "catalog" and model else f"{answer}, the model says {model}"
         case "api":
             is_theirs = answer.status in (400, 404, 422) and not answer.policy
-            return "" if is_theirs else str(answer)
+            # What a version does not know yet it drops, where a later one refuses it.
+            return "" if is_theirs or _is_dropped(answer, accepted) else f"{answer}: {_stored(answer)}"
         case "dropped":
-            stored = (answer.body.get("spec") or {}).get("ephemeralContainers") or [{}]
-            return "" if answer.is_accepted and stored[-1] == accepted else str(answer)
+            return "" if _is_dropped(answer, accepted) else str(answer)
         case "open":
             return "" if answer.is_accepted else str(answer)
+
+
+def _stored(answer: Answer) -> Raw:
+    stored = (answer.body.get("spec") or {}).get("ephemeralContainers") or [{}]
+    last: Raw = stored[-1]
+    return last
+
+
+def _is_dropped(answer: Answer, accepted: Raw) -> bool:
+    """Tells whether the API server took the container without what was added to it."""
+    return answer.is_accepted and _stored(answer) == accepted
 
 
 def test_the_target_is_one_that_the_tool_may_join(fenced: Fenced) -> None:

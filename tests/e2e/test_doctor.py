@@ -38,9 +38,17 @@ def test_the_operator_as_it_is_installed_is_well(installed: Cluster) -> None:
 
 def test_pods_that_never_run_stand_in_for_those_that_are_not_there(installed: Cluster) -> None:
     """Without the agent there is no pod with hostPID; one is made for the time of the examination."""
-    shop_alone = {"spec": {"template": {"spec": {"hostPID": False}}}}
-    installed.kubectl("patch", "ds/agent", "-n", "node-watch", "-p", json.dumps(shop_alone))
-    installed.kubectl("rollout", "status", "ds/agent", "-n", "node-watch", "--timeout=60s", seconds=70)
-    assert _examined(installed)[:2] == (3, {"host PID": "no running pod that a tool may join has hostPID"})
-    assert _examined(installed, "--make-pods-in", "shop-open")[:2] == (0, {})
-    assert installed.kubectl("get", "pods", "-A", "-l", "toe.run/doctor", "-o", "name") == ""
+    _share_the_node(installed, False)
+    try:
+        assert _examined(installed)[:2] == (3, {"host PID": "no running pod that a tool may join has hostPID"})
+        assert _examined(installed, "--make-pods-in", "shop-open")[:2] == (0, {})
+        assert installed.kubectl("get", "pods", "-A", "-l", "toe.run/doctor", "-o", "name") == ""
+    finally:
+        _share_the_node(installed, True)
+
+
+def _share_the_node(cluster: Cluster, shares: bool) -> None:
+    """Gives the agent the node's processes, or takes them away."""
+    change = json.dumps({"spec": {"template": {"spec": {"hostPID": shares}}}})
+    cluster.kubectl("patch", "ds/agent", "-n", "node-watch", "-p", change)
+    cluster.kubectl("rollout", "status", "ds/agent", "-n", "node-watch", "--timeout=60s", seconds=70)
