@@ -180,9 +180,8 @@ KINDS = ("strategic", "merge", "json", "apply", "put")
 
 
 def make_pod(fenced: Fenced, place: str, name: str, users: dict[str, Any] | None = None, **spec: Any) -> None:
-    """Makes a running pod; one of that name that other tests left is gone before."""
+    """Makes a running pod."""
     live = pod(name, **spec)
-    fenced.server.send("DELETE", f"/api/v1/namespaces/{place}/pods/{name}?gracePeriodSeconds=0")
     live["metadata"]["namespace"] = place
     fenced.server.make(live)
     path = f"/api/v1/namespaces/{place}/pods/{name}/status"

@@ -258,13 +258,18 @@ class Fenced:
         self._catalog = catalog
 
     def up(self) -> None:
-        """Installs everything: rights, namespaces, CRDs, the catalog, and only then the fence."""
+        """Installs everything: rights, namespaces, CRDs, the catalog, and only then the fence.
+
+        Pods that other tests left in these namespaces are removed: they are attacked, or joined, in place of ours.
+        """
         make = self.server.make
         crd, empty = parameter(SETTINGS)
         named = [namespace(SYSTEM), namespace("fence-open", tools="enabled", privileged="true")]
         named += [namespace("fence-plain", tools="enabled"), namespace("fence-shut")]
         for obj in [*rights(), *named, *(account(obj["metadata"]["name"]) for obj in named), account("kube-system")]:
             make(obj)
+        for place in (*(obj["metadata"]["name"] for obj in named), "kube-system"):
+            self.server.send("DELETE", f"/api/v1/namespaces/{place}/pods?gracePeriodSeconds=0")
         for name in ("toe-controller", "toe-webhook"):
             make(account(SYSTEM, name))
         for definition in (powertool_definition(), custom_resource_definition("PowerToolConfig"), crd):
