@@ -1,13 +1,22 @@
 """Promises of the access: the same files and flags reach the same server, as the same user, as with kubectl."""
 
+import argparse
 import base64
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from toe.api.surroundings import Surroundings
 from toe.errors import SettingsError
-from toe.kube.access import Access, Impersonation, from_kubeconfig, in_cluster
+from toe.kube.access import (
+    Access,
+    Impersonation,
+    access_flags,
+    chosen_access,
+    from_kubeconfig,
+    in_cluster,
+)
 from toe.kube.credentials import Credential, Exec, Files, Fixed
 
 B64 = base64.b64encode(b"PEM").decode()
@@ -201,3 +210,19 @@ def test_a_server_is_a_url(server: str) -> None:
     """Anything but http and https with a host is refused."""
     with pytest.raises(SettingsError, match="URL is wanted"):
         Access(server)
+
+
+def test_a_program_in_a_pod_is_its_service_account_unless_told_otherwise(tmp_path: Path) -> None:
+    """A stated kubeconfig goes first, then the pod's own account, then ``$KUBECONFIG``."""
+    parser = argparse.ArgumentParser()
+    access_flags(parser)
+    file = tmp_path / "config"
+    in_a_pod = Surroundings(
+        environment={"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBECONFIG": str(file)}, home=str(tmp_path)
+    )
+    by_hand = Surroundings(environment={"KUBECONFIG": str(file)}, home=str(tmp_path))
+    with pytest.raises(SettingsError, match="serviceaccount"):  # looked for, and there is none here
+        chosen_access(parser.parse_args([]), in_a_pod)
+    for words, around in (([], by_hand), (["--kubeconfig", str(file)], in_a_pod)):
+        with pytest.raises(SettingsError, match=str(file)):
+            chosen_access(parser.parse_args(words), around)

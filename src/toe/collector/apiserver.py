@@ -22,7 +22,7 @@ from toe.collector.frontproxy import FrontProxy
 from toe.collector.opening import OpeningStore
 from toe.collector.people import AccessReviews
 from toe.errors import SettingsError
-from toe.kube.access import Access, from_kubeconfig, in_cluster
+from toe.kube.access import Access, access_flags, chosen_access
 from toe.kube.client import Client
 from toe.kube.connections import Gate
 from toe.kube.log import LOG_LEVELS, configure_log
@@ -44,7 +44,7 @@ def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], date
     options = _options(arguments)
     configure_log(options.log_level)
     try:
-        access = _access(options, around)
+        access = chosen_access(options, around)
         source = MountedFiles(options.tls_cert, options.tls_key)
         certificate = Certificate(source, trust=options.ca_cert, name=options.serving_name)
         front_proxy = FrontProxy(source, clock)
@@ -140,8 +140,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--ca-cert", type=Path, help="what the APIService trusts: readiness checks the certificate")
     parser.add_argument("--serving-name", metavar="NAME", help="DNS name that the API server calls, for the same")
     parser.add_argument("--port", type=int, default=8443)
-    parser.add_argument("--kubeconfig", type=Path, help="default: the pod's service account, else $KUBECONFIG")
-    parser.add_argument("--context", help="context of the kubeconfig")
+    access_flags(parser)
     parser.add_argument("--log-level", default="info", choices=LOG_LEVELS)
     return parser.parse_args(arguments)
 
@@ -151,11 +150,3 @@ def _pair(text: str) -> tuple[str, str]:
     if not (name and value):
         raise SettingsError(f"--store-option: NAME=VALUE is wanted, not {name!r}")
     return name, value
-
-
-def _access(options: argparse.Namespace, around: Surroundings) -> Access:
-    host = around.environment.get("KUBERNETES_SERVICE_HOST", "")
-    if host and options.kubeconfig is None:
-        return in_cluster(host=host, port=around.environment.get("KUBERNETES_SERVICE_PORT", "443"))
-    paths = [options.kubeconfig] if options.kubeconfig else [Path(path) for path in around.kubeconfig]
-    return from_kubeconfig(paths, context=options.context, environment=around.environment)

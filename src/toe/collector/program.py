@@ -32,7 +32,7 @@ from toe.collector.sessions import Sessions
 from toe.collector.ticketkeys import TicketKeys
 from toe.collector.uploads import Terms, Uploads
 from toe.errors import SettingsError
-from toe.kube.access import Access, from_kubeconfig, in_cluster
+from toe.kube.access import Access, access_flags, chosen_access
 from toe.kube.client import Client
 from toe.kube.connections import MOST, MOST_OF_ONE, Gate
 from toe.kube.events import EventRecorder
@@ -81,7 +81,7 @@ def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], date
     options = _options(arguments)
     configure_log(options.log_level)
     try:
-        access = _access(options, around)
+        access = chosen_access(options, around)
         certificate = chosen_certificate(options, service_names(options.system_namespace), clock)
         plan = _plan(options)
         partials = Partials(plan.scratch)
@@ -261,8 +261,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     serving_flags(parser)
     parser.add_argument("--port", type=int, default=8443)
-    parser.add_argument("--kubeconfig", type=Path, help="default: the pod's service account, else $KUBECONFIG")
-    parser.add_argument("--context", help="context of the kubeconfig")
+    access_flags(parser)
     parser.add_argument("--system-namespace", default="toe-system", help="the only namespace PowerToolConfigs count in")
     parser.add_argument("--profile", default="standard", choices=tuple(PROFILES), help="as the controller has it")
     parser.add_argument("--quota-total", metavar="SIZE", help="of all files together; default: none")
@@ -293,11 +292,3 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--log-level", default="info", choices=LOG_LEVELS)
     return parser.parse_args(arguments)
-
-
-def _access(options: argparse.Namespace, around: Surroundings) -> Access:
-    host = around.environment.get("KUBERNETES_SERVICE_HOST", "")
-    if host and options.kubeconfig is None:
-        return in_cluster(host=host, port=around.environment.get("KUBERNETES_SERVICE_PORT", "443"))
-    paths = [options.kubeconfig] if options.kubeconfig else [Path(path) for path in around.kubeconfig]
-    return from_kubeconfig(paths, context=options.context, environment=around.environment)

@@ -21,7 +21,7 @@ from toe.controller.probes import serve_probes
 from toe.controller.reconcile import WORKERS, Controller
 from toe.controller.tickets import TicketKey
 from toe.errors import SettingsError
-from toe.kube.access import Access, from_kubeconfig, in_cluster
+from toe.kube.access import Access, access_flags, chosen_access
 from toe.kube.client import Client
 from toe.kube.log import LOG_LEVELS, configure_log
 
@@ -44,7 +44,7 @@ def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], date
     options = _options(arguments)
     configure_log(options.log_level)
     try:
-        access, settings = _access(options, around), _settings(options)
+        access, settings = chosen_access(options, around), _settings(options)
         key = TicketKey(options.ticket_key) if options.ticket_key else None
     except SettingsError as error:
         print(f"toe controller: {error}", file=sys.stderr)
@@ -96,8 +96,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         prog="toe controller",
         description="Runs the operator: injects tools as PowerTools ask for and PowerToolConfigs permit.",
     )
-    parser.add_argument("--kubeconfig", type=Path, help="default: the pod's service account, else $KUBECONFIG")
-    parser.add_argument("--context", help="context of the kubeconfig")
+    access_flags(parser)
     parser.add_argument("--system-namespace", default="toe-system", help="the only namespace PowerToolConfigs count in")
     for flag, (default, meaning) in _DURATIONS.items():
         parser.add_argument(flag, default=default, metavar="DURATION", help=f"{meaning}; default: {default}")
@@ -119,14 +118,6 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--health-port", type=int, help="serves /healthz and /readyz there; default: nowhere")
     parser.add_argument("--log-level", default="info", choices=LOG_LEVELS)
     return parser.parse_args(arguments)
-
-
-def _access(options: argparse.Namespace, around: Surroundings) -> Access:
-    host = around.environment.get("KUBERNETES_SERVICE_HOST", "")
-    if host and options.kubeconfig is None:
-        return in_cluster(host=host, port=around.environment.get("KUBERNETES_SERVICE_PORT", "443"))
-    paths = [options.kubeconfig] if options.kubeconfig else [Path(path) for path in around.kubeconfig]
-    return from_kubeconfig(paths, context=options.context, environment=around.environment)
 
 
 def _settings(options: argparse.Namespace) -> Settings:

@@ -3,11 +3,13 @@
 Nothing here reads the environment; what it says is an argument, read once by the composition root.
 """
 
+import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from toe.api.surroundings import Surroundings
 from toe.errors import SettingsError
 from toe.kube import kubeconfig
 from toe.kube.credentials import EXEC_VERSIONS, Credential, Exec, Files, Fixed, Source, basic
@@ -140,6 +142,22 @@ def from_kubeconfig(
             extra=who.act_as_user_extra or {},
         ),
     )
+
+
+def access_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that :func:`chosen_access` reads: those of a program that runs in a pod, or by hand."""
+    parser.add_argument("--kubeconfig", type=Path, help="default: the pod's service account, else $KUBECONFIG")
+    parser.add_argument("--context", help="context of the kubeconfig")
+
+
+def chosen_access(options: argparse.Namespace, around: Surroundings) -> Access:
+    """Returns how a program reaches its API server: the stated kubeconfig, else the pod's service account, else
+    ``$KUBECONFIG``. SettingsError when that says nothing usable."""
+    host = around.environment.get("KUBERNETES_SERVICE_HOST", "")
+    if host and options.kubeconfig is None:
+        return in_cluster(host=host, port=around.environment.get("KUBERNETES_SERVICE_PORT", "443"))
+    paths = [options.kubeconfig] if options.kubeconfig else [Path(path) for path in around.kubeconfig]
+    return from_kubeconfig(paths, context=options.context, environment=around.environment)
 
 
 def _context(config: Kubeconfig, wanted: str | None, *, complete: bool) -> Context:

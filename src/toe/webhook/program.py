@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from pathlib import Path
 
 import msgspec
 import structlog
@@ -18,7 +17,7 @@ from toe.api.settings import PROFILES, Settings
 from toe.api.surroundings import Surroundings
 from toe.api.webhooks import service_names
 from toe.errors import SettingsError
-from toe.kube.access import Access, from_kubeconfig, in_cluster
+from toe.kube.access import Access, access_flags, chosen_access
 from toe.kube.client import Client
 from toe.kube.log import LOG_LEVELS, configure_log
 from toe.kube.serving import Certificate, chosen_certificate, serving_flags
@@ -37,7 +36,7 @@ def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], date
     options = _options(arguments)
     configure_log(options.log_level)
     try:
-        access = _access(options, around)
+        access = chosen_access(options, around)
         certificate = chosen_certificate(options, service_names(options.system_namespace), clock)
         collector = checked_endpoint(options.collector) if options.collector else ""
     except SettingsError as error:
@@ -113,18 +112,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     serving_flags(parser)
     parser.add_argument("--port", type=int, default=8443)
-    parser.add_argument("--kubeconfig", type=Path, help="default: the pod's service account, else $KUBECONFIG")
-    parser.add_argument("--context", help="context of the kubeconfig")
+    access_flags(parser)
     parser.add_argument("--system-namespace", default="toe-system", help="the only namespace PowerToolConfigs count in")
     parser.add_argument("--profile", default="standard", choices=tuple(PROFILES), help="settings of rights and fence")
     parser.add_argument("--collector", metavar="URL", help="the collector's address, as the controller has it")
     parser.add_argument("--log-level", default="info", choices=LOG_LEVELS)
     return parser.parse_args(arguments)
-
-
-def _access(options: argparse.Namespace, around: Surroundings) -> Access:
-    host = around.environment.get("KUBERNETES_SERVICE_HOST", "")
-    if host and options.kubeconfig is None:
-        return in_cluster(host=host, port=around.environment.get("KUBERNETES_SERVICE_PORT", "443"))
-    paths = [options.kubeconfig] if options.kubeconfig else [Path(path) for path in around.kubeconfig]
-    return from_kubeconfig(paths, context=options.context, environment=around.environment)
