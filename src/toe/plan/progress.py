@@ -144,6 +144,7 @@ def missing_containers(snapshot: Snapshot, config: PowerToolConfig, targets: Ite
     """
     run = snapshot.request.run
     own = config.spec.effective_limits.max_concurrent_per_pod
+    limit, settings = limit_of(snapshot), snapshot.request.settings
     actions = []
     for target in targets:
         if not _is_missing(snapshot, target):
@@ -152,7 +153,6 @@ def missing_containers(snapshot: Snapshot, config: PowerToolConfig, targets: Ite
         holders = [rival for rival in snapshot.rivals if rival.holds and target.pod_uid in rival.pods]
         if len(live_tools(pod)) >= min([own, *(rival.max_concurrent for rival in holders)]):
             continue
-        limit, settings = limit_of(snapshot), snapshot.request.settings
         container = render(run, config, pod, target.container, limit, settings)
         actions.append(
             AddEphemeralContainer(
