@@ -145,14 +145,15 @@ def test_a_suspended_tool_and_a_deleted_run_end_too(installed: Cluster) -> None:
 
 
 def test_a_stolen_ticket_is_good_for_nothing(installed: Cluster) -> None:
-    """Read out of the pod's spec, and shown by somebody else: refused, and the collector's log says why."""
+    """Read out of the pod's spec, and shown by another pod: refused, and the collector's log says why."""
     run(installed, "stolen", 20)
     found = until(installed, "stolen", "jsonpath={.status.phase}=Running")
     target = found["status"]["targets"][0]
     pod = json.loads(installed.kubectl("get", "pod", target["pod"], "-n", "shop", "-o", "json"))
     (tool,) = [c for c in pod["spec"]["ephemeralContainers"] if c["name"] == target["toolContainer"]]
     ticket = next(variable["value"] for variable in tool["env"] if variable["name"] == "TOE_TICKET")
-    thief = pod["metadata"]["name"]
+    others = json.loads(installed.kubectl("get", "pods", "-n", "shop-open", "-l", "app=shop", "-o", "json"))["items"]
+    thief = others[0]["metadata"]["name"]
     code = (
         "import ssl,sys,urllib.request as u,urllib.error as e\n"
         "c=ssl._create_unverified_context()\n"
@@ -162,7 +163,7 @@ def test_a_stolen_ticket_is_good_for_nothing(installed: Cluster) -> None:
         "except e.HTTPError as x: print(x.code, x.read().decode())\n"
     )
     url = f"{collector.endpoint(Settings())}/v1/claim"
-    said = installed.kubectl("exec", thief, "-n", "shop", "-c", "app", "--", "python3", "-c", code, url, ticket)
+    said = installed.kubectl("exec", thief, "-n", "shop-open", "-c", "app", "--", "python3", "-c", code, url, ticket)
     assert said.startswith("409"), said
     assert "TicketClaimed" in said
     log = installed.kubectl("logs", "deployment/toe-collector", "-n", SYSTEM)
@@ -170,7 +171,20 @@ def test_a_stolen_ticket_is_good_for_nothing(installed: Cluster) -> None:
     assert ticket not in log
     assert ticket.rpartition(".")[2] not in log
     reading = installed.kubectl(
-        *("exec", thief, "-n", "shop", "-c", "app", "--", "python3", "-c", code, url.replace("claim", "lease"), ticket)
+        *(
+            "exec",
+            thief,
+            "-n",
+            "shop-open",
+            "-c",
+            "app",
+            "--",
+            "python3",
+            "-c",
+            code,
+            url.replace("claim", "lease"),
+            ticket,
+        )
     )
     assert reading.startswith("401"), reading
     until(installed, "stolen", "condition=Completed")
