@@ -5,17 +5,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from charts import artifacts, collector, operator
+from charts import rights
 from tests.builders import SETTINGS
-from toe.api.fence.policy import APISERVER, COLLECTOR, CONTROLLER, WEBHOOK
+from toe.api.fence.policy import CONTROLLER, WEBHOOK
 from toe.api.meta import ObjectMeta
-from toe.policy.duties import DUTIES, Rbac, Role, RoleBinding, RoleRef, RoleRule, RoleSubject, excess
+from toe.policy.duties import Rbac, Role, RoleBinding, RoleRef, RoleRule, RoleSubject, excess
 
 OURS = RoleSubject("ServiceAccount", CONTROLLER, "toe-system")
 
 
 def _installed() -> Rbac:
-    objects = [*operator.accounts(SETTINGS), *collector.account(SETTINGS), *artifacts.accounts(SETTINGS)]
+    objects = rights.everything(SETTINGS)
     roles = [msgspec.convert(obj, Role) for obj in objects if obj["kind"] in ("Role", "ClusterRole")]
     bindings = [msgspec.convert(obj, RoleBinding) for obj in objects if obj["kind"].endswith("Binding")]
     return Rbac(tuple(roles), tuple(bindings))
@@ -30,25 +30,6 @@ def _with(subject: RoleSubject, *rules: RoleRule, namespace: str = "", kind: str
 def test_what_is_installed_is_no_more_than_the_duties() -> None:
     """The chart and the doctor agree."""
     assert excess(_installed(), SETTINGS) == ()
-
-
-def test_every_duty_is_installed() -> None:
-    """A duty that nobody needs would hide a right that nobody needs."""
-    trust = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch"]}  # Kubernetes' own role
-    rules = {
-        CONTROLLER: operator.CONTROLLER_RULES,
-        WEBHOOK: operator.WEBHOOK_RULES + operator.WEBHOOK_RULES_HERE,
-        COLLECTOR: collector.RULES + collector.RULES_HERE,
-        APISERVER: [*artifacts.RULES, trust],
-    }
-    for account, duties in DUTIES.items():
-        for duty in duties:
-            assert any(
-                duty.group in rule["apiGroups"]
-                and duty.resource in rule["resources"]
-                and set(duty.verbs) <= set(rule["verbs"])
-                for rule in rules[account]
-            ), duty
 
 
 @pytest.mark.parametrize(

@@ -83,10 +83,18 @@ async def test_what_is_equal_is_not_written() -> None:
     assert (keeper.is_current, keeper.has_tried, sent) == (True, True, [])
 
 
-async def test_a_catalog_that_is_gone_is_not_made() -> None:
-    """That is the installer's; it is told, and the fence refuses everything meanwhile."""
-    keeper, sent = await _kept(None, _stored(WANTED))
-    assert (keeper.is_current, keeper.has_tried, sent) == (False, True, [])
+async def test_a_catalog_that_is_gone_is_made() -> None:
+    """While there is none, nobody in the cluster can add an ephemeral container."""
+    keeper, (made,) = await _kept(None, _stored(WANTED), wakes=20)
+    assert (keeper.is_current, keeper.has_tried) == (True, True)
+    assert made["metadata"] == {"name": "catalog", "namespace": "toe-system"}
+    assert [tool["name"] for tool in made["spec"]["tools"]] == ["aperf"]
+
+
+async def test_another_replica_may_have_made_it() -> None:
+    """Then the watch brings what it says, and nothing is overwritten."""
+    keeper, sent = await _kept(None, refuses(409, "AlreadyExists"))
+    assert (keeper.is_current, len(sent)) == (False, 1)
 
 
 @pytest.mark.parametrize("answer", [refuses(422, "Invalid"), refuses(403, "Forbidden")])

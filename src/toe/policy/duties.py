@@ -81,6 +81,9 @@ class Duty(Struct, frozen=True):
     """In the system namespace only."""
 
 
+_SCRAPERS = Duty("authentication.k8s.io", "tokenreviews", ("create",))
+"""Whoever asks for metrics, or for files, shows a token."""
+
 DUTIES: dict[str, tuple[Duty, ...]] = {
     CONTROLLER: (
         Duty(GROUP, "powertools", _READ),
@@ -94,24 +97,30 @@ DUTIES: dict[str, tuple[Duty, ...]] = {
         Duty(_REVIEWS, "subjectaccessreviews", ("create",)),
         Duty(_ADMISSION, "validatingadmissionpolicies", _READ),
         Duty(_ADMISSION, "validatingadmissionpolicybindings", _READ),
+        _SCRAPERS,
+        Duty("coordination.k8s.io", "leases", ("get", "update"), (CONTROLLER,), is_local=True),
+        Duty("coordination.k8s.io", "leases", ("create",), is_local=True),
     ),
     WEBHOOK: (
         Duty("", "pods", _READ),
         Duty("", "namespaces", _READ),
         Duty(_REVIEWS, "subjectaccessreviews", ("create",)),
+        _SCRAPERS,
         Duty(GROUP, "powertoolconfigs", _READ, is_local=True),
         Duty(GROUP, CATALOGS, _READ, is_local=True),
         Duty(GROUP, CATALOGS, ("patch",), (CATALOG,), is_local=True),
+        Duty(GROUP, CATALOGS, ("create",), is_local=True),  # no name can be asked for: there is none yet
     ),
     COLLECTOR: (
         Duty(GROUP, "powertools", _READ),
         Duty(GROUP, "powertoolconfigs", _READ, is_local=True),
         Duty("", "events", ("create", "patch")),
         Duty(_REVIEWS, "subjectaccessreviews", ("create",)),
-        Duty("authentication.k8s.io", "tokenreviews", ("create",)),
+        _SCRAPERS,
     ),
     APISERVER: (
         Duty(_REVIEWS, "subjectaccessreviews", ("create",)),
+        _SCRAPERS,
         Duty("", "configmaps", _READ, ("extension-apiserver-authentication",)),
     ),
 }

@@ -1,8 +1,8 @@
 """Keep the catalog equal to the configs: the one object that the API server's fence compares every injection with.
 
 Written by the webhook's account, which cannot inject; the controller, which can, cannot write it. Zero writes while
-both are equal. A catalog that is gone is not made anew: its absence refuses everything, and making it is for the
-installer.
+both are equal. One that is not there is made: while it is missing, nobody in the cluster can add an ephemeral container
+to a pod, and whoever may fill the catalog gains nothing by making it.
 """
 
 import asyncio
@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 import structlog
 
-from toe.api.powertoolcatalog import NAME, PowerToolCatalog, PowerToolCatalogSpec
+from toe.api.meta import API_VERSION
+from toe.api.powertoolcatalog import KIND, NAME, PowerToolCatalog, PowerToolCatalogSpec
 from toe.api.settings import Settings
 from toe.errors import ClusterError
 from toe.kube.client import Client
@@ -65,23 +66,30 @@ class CatalogKeeper:
 
     async def _keep(self, observer: Observer) -> bool:
         catalog = observer.catalogs.get(self._settings.system_namespace, NAME)
-        if catalog is None:
-            _log.error("the catalog is gone", namespace=self._settings.system_namespace, name=NAME)
-            return False
         wanted = compile_catalog(observer.judged(), self._settings)
-        if catalog.spec == wanted:
+        if catalog is not None and catalog.spec == wanted:
             return True
         self._may_write_at = asyncio.get_running_loop().time() + SPACING_SECONDS
+        namespace = self._settings.system_namespace
         try:
-            stored = await self._client.patch(
-                POWERTOOLCATALOGS, catalog.metadata.namespace, NAME, change(catalog, wanted), kind="merge"
-            )
+            if catalog is None:
+                _log.warning("there is no catalog: it is made", namespace=namespace, name=NAME)
+                stored = await self._client.create(POWERTOOLCATALOGS, namespace, whole(wanted, namespace))
+            else:
+                change_of = change(catalog, wanted)
+                stored = await self._client.patch(POWERTOOLCATALOGS, namespace, NAME, change_of, kind="merge")
         except ClusterError as error:
             _log.warning("the catalog could not be written", error=error.message, status=error.status)
             return False
         observer.catalogs.observe(stored)
         _log.info("catalog written", tools=[tool.name for tool in wanted.tools])
         return True
+
+
+def whole(wanted: PowerToolCatalogSpec, namespace: str) -> dict[str, Any]:
+    """Returns a new catalog that says what is wanted; another replica that is faster makes it fail."""
+    metadata = {"name": NAME, "namespace": namespace}
+    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": msgspec.to_builtins(wanted)}
 
 
 def change(catalog: PowerToolCatalog, wanted: PowerToolCatalogSpec) -> dict[str, Any]:
