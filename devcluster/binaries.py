@@ -20,7 +20,8 @@ HERE = Path(__file__).parent
 KUBERNETES = HERE / "kubernetes"
 RUNTIME = HERE / "runtime"
 DNS = HERE / "dns"
-MODULES = (KUBERNETES, RUNTIME, DNS)
+HELM = HERE / "helm"
+MODULES = (KUBERNETES, RUNTIME, DNS, HELM)
 
 Report = Callable[[str], None]
 
@@ -59,6 +60,7 @@ PROGRAMS = {
         ),
         Program("pause", "./pause"),
         Program("coredns", ".", module=DNS),
+        Program("helm", "helm.sh/helm/v3/cmd/helm", module=HELM),
     )
 }
 
@@ -85,7 +87,7 @@ class Binaries:
         )
         self._kubernetes = cache / "binaries" / f"kubernetes-{kubernetes_version}-{kubernetes}"
         self._places = {KUBERNETES: self._kubernetes}
-        for module, program in ((RUNTIME, "containerd"), (DNS, "coredns")):
+        for module, program in ((RUNTIME, "containerd"), (DNS, "coredns"), (HELM, "helm")):
             files = (path for path in sorted(module.rglob("*")) if path.is_file())
             fingerprint = _fingerprint(*files, text=self._flags(PROGRAMS[program]))
             self._places[module] = cache / "binaries" / f"{module.name}-{fingerprint}"

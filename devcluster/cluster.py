@@ -158,13 +158,28 @@ class Cluster:
             raise DevClusterError(f"`kubectl {' '.join(arguments)}` failed: {done.stderr.strip()}")
         return done.stdout
 
+    def helm_program(self) -> Path:
+        """Helm, built once; it is no part of a cluster."""
+        return self._binaries.ensure(["helm"])["helm"]
+
+    def helm(self, *arguments: str, seconds: float = 60.0) -> str:
+        """Run Helm as the administrator; return what it printed. Its failure is an error that quotes it."""
+        command = [str(self.helm_program()), f"--kubeconfig={self.kubeconfig}", *arguments]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)
+        except subprocess.TimeoutExpired as error:
+            raise DevClusterError(f"`helm {arguments[0]}` took more than {seconds:.0f} s") from error
+        if done.returncode != 0:
+            raise DevClusterError(f"`helm {arguments[0]}` failed: {done.stderr.strip()}")
+        return done.stdout
+
     def missing_programs(self) -> list[str]:
         """The programs that `build` would have to build, which may take minutes."""
         return self._binaries.missing(self._settings.programs)
 
     def build(self) -> None:
-        """Build what is missing, and nothing else."""
-        self._binaries.ensure(self._settings.programs)
+        """Build what is missing, and nothing else: Helm too, by which toe is installed."""
+        self._binaries.ensure([*self._settings.programs, "helm"])
 
     def up(self) -> None:
         """Start the cluster and wait until it can be used: pods can be made, Services answer.
