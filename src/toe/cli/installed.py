@@ -6,8 +6,8 @@ from toe.api.fence.policy import CONTROLLER
 from toe.api.settings import PROFILES, Profile, Settings
 from toe.cli.cluster import Cluster
 from toe.errors import ClusterError
+from toe.kube.settings import stated_settings
 
-PROFILE_FLAG = "--profile="
 COLLECTOR_FLAG = "--collector="
 
 
@@ -46,18 +46,18 @@ def _stated(words: list[str], flag: str) -> str:
 
 
 async def installed_settings(cluster: Cluster, stated: Profile | None = None) -> Settings:
-    """Returns the operator's settings: those of the stated profile, else of the installed one, else the default's.
+    """Returns the operator's settings: of the stated profile, else as the controller was started, else the default's.
 
-    Of settings that were set alone only the collector's address is seen. When nobody knows the profile, a warning says
-    so.
+    When nobody knows how it was started, a warning says so.
     """
     words = await _words(cluster)
-    profile = stated or next((name for name in PROFILES if _stated(words, PROFILE_FLAG) == name), None)
-    if profile is None:
-        profile = Settings().profile
-        cluster.call.screen.warn(f"which profile is installed could not be read; {profile} is assumed (--profile)")
+    settings = PROFILES[stated] if stated else stated_settings(words)
+    if settings is None:
+        settings = Settings()
+        assumed = f"{settings.profile} is assumed (--profile)"
+        cluster.call.screen.warn(f"with which settings toe is installed could not be read; {assumed}")
     return msgspec.structs.replace(
-        PROFILES[profile],
+        settings,
         system_namespace=cluster.settings.system_namespace,
         collector=_stated(words, COLLECTOR_FLAG),
     )

@@ -14,7 +14,7 @@ import structlog
 import uvloop
 
 from toe.api.endpoint import checked_endpoint
-from toe.api.settings import PROFILES, Settings
+from toe.api.settings import Settings
 from toe.api.surroundings import Surroundings
 from toe.api.time import parse_duration
 from toe.controller.probes import serve_probes
@@ -24,6 +24,7 @@ from toe.errors import SettingsError
 from toe.kube.access import Access, access_flags, chosen_access
 from toe.kube.client import Client
 from toe.kube.log import LOG_LEVELS, configure_log
+from toe.kube.settings import chosen_settings, settings_flags
 
 _log = structlog.get_logger(__name__)
 _DURATIONS = {
@@ -97,14 +98,13 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         description="Runs the operator: injects tools as PowerTools ask for and PowerToolConfigs permit.",
     )
     access_flags(parser)
-    parser.add_argument("--system-namespace", default="toe-system", help="the only namespace PowerToolConfigs count in")
+    settings_flags(parser)
     for flag, (default, meaning) in _DURATIONS.items():
         parser.add_argument(flag, default=default, metavar="DURATION", help=f"{meaning}; default: {default}")
     parser.add_argument("--max-containers-per-pod", type=int, default=16, help="tool containers over a pod's life")
     for flag, most, meaning in _CAPS:
         parser.add_argument(flag, type=int, default=most, metavar="NUMBER", help=f"{meaning}; default: {most}")
     parser.add_argument("--workers", type=int, default=WORKERS, help="passes in flight")
-    parser.add_argument("--profile", default="standard", choices=tuple(PROFILES), help="settings of rights and fence")
     parser.add_argument(
         "--fenced-pod", metavar="POD", help="our own pod's name: inject only while the API server's fence is in force"
     )
@@ -131,8 +131,7 @@ def _settings(options: argparse.Namespace) -> Settings:
             raise SettingsError(f"{flag} {number}: at least 1 is wanted")
     collector, authority = _collector(options)
     return msgspec.structs.replace(
-        PROFILES[options.profile],
-        system_namespace=options.system_namespace,
+        chosen_settings(options),
         collector=collector,
         collector_ca=authority,
         start_deadline=durations["--start-deadline"],

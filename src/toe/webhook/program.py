@@ -13,7 +13,7 @@ import structlog
 import uvloop
 
 from toe.api.endpoint import checked_endpoint
-from toe.api.settings import PROFILES, Settings
+from toe.api.settings import Settings
 from toe.api.surroundings import Surroundings
 from toe.api.webhooks import service_names
 from toe.errors import SettingsError
@@ -21,6 +21,7 @@ from toe.kube.access import Access, access_flags, chosen_access
 from toe.kube.client import Client
 from toe.kube.log import LOG_LEVELS, configure_log
 from toe.kube.serving import Certificate, chosen_certificate, serving_flags
+from toe.kube.settings import chosen_settings, settings_flags
 from toe.webhook.catalog import CatalogKeeper
 from toe.webhook.observe import Observer
 from toe.webhook.server import Server
@@ -39,12 +40,10 @@ def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], date
         access = chosen_access(options, around)
         certificate = chosen_certificate(options, service_names(options.system_namespace), clock)
         collector = checked_endpoint(options.collector) if options.collector else ""
+        settings = msgspec.structs.replace(chosen_settings(options), collector=collector)
     except SettingsError as error:
         print(f"toe webhook: {error}", file=sys.stderr)
         return 2
-    settings = msgspec.structs.replace(
-        PROFILES[options.profile], system_namespace=options.system_namespace, collector=collector
-    )
     return uvloop.run(_serve(access, settings, certificate, options.port, clock))
 
 
@@ -113,8 +112,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     serving_flags(parser)
     parser.add_argument("--port", type=int, default=8443)
     access_flags(parser)
-    parser.add_argument("--system-namespace", default="toe-system", help="the only namespace PowerToolConfigs count in")
-    parser.add_argument("--profile", default="standard", choices=tuple(PROFILES), help="settings of rights and fence")
+    settings_flags(parser)
     parser.add_argument("--collector", metavar="URL", help="the collector's address, as the controller has it")
     parser.add_argument("--log-level", default="info", choices=LOG_LEVELS)
     return parser.parse_args(arguments)
