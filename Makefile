@@ -65,6 +65,10 @@ generate: venv ## write what is made from types: CRDs, reference pages
 	@$(RUN) -m charts.generate
 	@$(RUN) -m docs.generate
 
+.PHONY: manifests
+manifests: venv ## write deploy/install.yaml, for people without Helm (WITH="--set image.repository=...")
+	@$(RUN) -m charts.manifests $(WITH)
+
 .PHONY: bench
 bench: venv ## the controller beside a client without logic that sends the same writes
 	@$(RUN) -m bench.controller

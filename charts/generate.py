@@ -20,8 +20,8 @@ from toe.api.codec import to_yaml
 from toe.api.crd import KINDS, custom_resource_definition
 from toe.api.fence.objects import fence, parameter
 from toe.api.fence.policy import APISERVER, COLLECTOR, CONTROLLER, WEBHOOK
-from toe.api.fence.requester import stamp
-from toe.api.settings import PROFILES
+from toe.api.fence.requester import stamp, use
+from toe.api.settings import PROFILES, Profile, Settings
 
 Object = dict[str, Any]
 
@@ -72,11 +72,18 @@ def _marked(kind: Object) -> Object:
 
 def _fence() -> str:
     """Policies and their bindings: under ``hardened`` they cover other namespaces, and ask for a right more."""
-    wide, hardened = (fence(_SETTINGS[name], name, stamped=True) for name in ("standard", "hardened"))
+    wide, hardened = (_documents(fence(_without_use(name), name, stamped=True)) for name in ("standard", "hardened"))
+    asks = _documents(use(_SETTINGS["hardened"]))
     return (
-        f'{{{{- if eq .Values.profile "hardened" }}}}\n{_documents(hardened)}{{{{- else }}}}\n{_documents(wide)}'
-        f"{{{{- end }}}}\n{{{{- if {_HAS_STAMP} }}}}\n{_documents(stamp())}{{{{- end }}}}\n"
+        f'{{{{- if eq .Values.profile "hardened" }}}}\n{hardened}{{{{- else }}}}\n{wide}{{{{- end }}}}\n'
+        f'{{{{- if include "toe.asksUse" . }}}}\n{asks}{{{{- end }}}}\n'
+        f"{{{{- if {_HAS_STAMP} }}}}\n{_documents(stamp())}{{{{- end }}}}\n"
     )
+
+
+def _without_use(profile: Profile) -> Settings:
+    """Leaves out the policy that asks for ``use``, which is there by a setting of its own."""
+    return msgspec.structs.replace(_SETTINGS[profile], require_use=None)
 
 
 def _rights() -> str:

@@ -55,6 +55,26 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
 https://toe-collector.{{ .Release.Namespace }}.svc
 {{- end -}}
 
+{{/* Rights and fence: the same for every part that judges. */}}
+{{- define "toe.settings" -}}
+- --system-namespace={{ .Release.Namespace }}
+- --profile={{ .Values.profile }}
+{{- range $flag, $value := omit .Values.settings "listedServiceAccounts" "stampAge" }}
+{{- with $value }}
+- --{{ $flag | kebabcase }}={{ . }}
+{{- end }}
+{{- end }}
+{{- range .Values.settings.listedServiceAccounts }}
+- --listed-service-account={{ . }}
+{{- end }}
+- --stamp-age={{ .Values.settings.stampAge }}
+{{- end -}}
+
+{{/* Whether the API server itself asks for the right to use a tool: where every tool needs it. */}}
+{{- define "toe.asksUse" -}}
+{{- if eq (.Values.settings.requireUse | default (ternary "Low" "" (eq .Values.profile "hardened"))) "Low" }}yes{{ end -}}
+{{- end -}}
+
 {{/* Flags by which a part serves with its certificate, and knows what others trust it by. */}}
 {{- define "toe.serving" -}}
 {{- if eq .Values.certificates.mode "own" -}}
