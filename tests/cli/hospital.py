@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from charts.operator import accounts, hooks
+from charts import rights
 from tests.builders import SETTINGS, judged
 from tests.cli.fakecluster import CONFIGS, PODS, FakeCluster, Object
 from tests.cli.scene import a_running_pod, a_tool
@@ -13,6 +13,7 @@ from toe.api.fence.objects import fence
 from toe.api.fence.requester import stamp
 from toe.api.meta import API_VERSION
 from toe.api.powertoolconfig import PowerToolConfig
+from toe.api.webhooks import Endpoint, validating
 from toe.plan.catalog import compile_catalog
 
 CATALOG = f"/apis/{API_VERSION}/namespaces/toe-system/powertoolcatalogs/catalog"
@@ -62,11 +63,11 @@ def installed(cluster: FakeCluster) -> None:
     objects = (*fence(SETTINGS, stamped=True), *stamp())
     for kind, plural in PLURALS.items():
         listed(cluster, f"{ADMISSION}/{plural}", *(obj for obj in objects if obj["kind"] == kind))
-    roles = accounts(SETTINGS)
+    roles = rights.everything(SETTINGS)
     for kind in ("Role", "ClusterRole"):
         listed(cluster, f"{RBAC}/{kind.lower()}s", *(obj for obj in roles if obj["kind"] == kind))
         listed(cluster, f"{RBAC}/{kind.lower()}bindings", *(obj for obj in roles if obj["kind"] == f"{kind}Binding"))
-    listed(cluster, f"{ADMISSION}/validatingwebhookconfigurations", hooks("", SETTINGS))
+    listed(cluster, f"{ADMISSION}/validatingwebhookconfigurations", validating(Endpoint(authority="")))
     listed(cluster, "/api/v1/nodes", {"metadata": {"name": "n"}, "status": {"nodeInfo": {"osImage": "Debian"}}})
     listed(cluster, "/api/v1/namespaces", {"metadata": {"name": "shop"}}, {"metadata": {"name": "kube-system"}})
     pod = a_running_pod("shop-1", metadata={"uid": "u"}, spec={"volumes": [{"name": "scratch"}]})

@@ -1,6 +1,7 @@
 """``toe apiserver`` as a real process behind a real API server, registered as the product registers it; and people."""
 
 import asyncio
+import base64
 import os
 import signal
 import ssl
@@ -17,8 +18,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from charts.artifacts import NAME, accounts, registration, service_names
+from charts import rights
 from devcluster import Cluster, pki
+from tests.charts.rendering import named, rendered
 from tests.cluster.hooked import free_port, ready
 from tests.cluster.rest import Object, RefusedError, Rest, condition
 from tests.webhook.pki import an_authority
@@ -26,6 +28,8 @@ from toe.api.settings import Settings
 from toe.store.directory import DirectoryStore
 
 SYSTEM = Settings().system_namespace
+NAME = "toe-apiserver"
+SERVED_AS = f"{NAME}.{SYSTEM}.svc"
 ACCOUNT = f"system:serviceaccount:{SYSTEM}:{NAME}"
 API = "/apis/artifacts.toe.run/v1alpha1"
 APISERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
@@ -130,15 +134,15 @@ async def fronted(cluster: Cluster, place: Path) -> AsyncIterator[Fronted]:
     """Is the artifacts API, registered and available inside of the block; the registration goes first."""
     authority = an_authority()
     authority.save(place)
-    certificate, key = authority.issue(place, service_names(Settings())[0])
+    certificate, key = authority.issue(place, SERVED_AS)
     port = free_port()
     async with Rest.of(cluster.kubeconfig) as rest:
         await install(rest, cluster, port)
         store = DirectoryStore(place / "store")
         found = Fronted(cluster, rest, store, place, port)
         flags = ("--tls-cert", str(certificate), "--tls-key", str(key), "--ca-cert", str(place / "ca.crt"))
-        async with serving(found, *flags, "--serving-name", service_names(Settings())[0]) as found.process:
-            await rest.apply(APISERVICE, registration((place / "ca.crt").read_text(), Settings()))
+        async with serving(found, *flags, "--serving-name", SERVED_AS) as found.process:
+            await rest.apply(APISERVICE, registration((place / "ca.crt").read_bytes()))
             try:
                 await rest.until(APISERVICE, lambda service: condition(service, "Available") == "True")
                 yield found
@@ -147,10 +151,17 @@ async def fronted(cluster: Cluster, place: Path) -> AsyncIterator[Fronted]:
         store.close()
 
 
+def registration(authority: bytes) -> Object:
+    """Returns the chart's APIService, with what is to be trusted here."""
+    found = named(rendered(), "APIService", "v1alpha1.artifacts.toe.run")
+    spec = {**found["spec"], "caBundle": base64.b64encode(authority).decode()}
+    return {**found, "metadata": {"name": found["metadata"]["name"]}, "spec": spec}
+
+
 async def install(rest: Rest, cluster: Cluster, port: int) -> None:
     """Installs account and rights as the chart does, and a Service that leads to this host."""
     await rest.namespace(SYSTEM)
-    for obj in accounts(Settings()):
+    for obj in rights.everything(Settings()):
         meta, plural = obj["metadata"], f"{obj['kind'].lower()}s"
         group = _RBAC if "rbac" in obj["apiVersion"] else "/api/v1"
         where = f"{group}/namespaces/{meta['namespace']}" if "namespace" in meta else group

@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 import yaml
 
-from charts.operator import accounts
+from charts import rights
 from devcluster import Cluster
 from tests.cluster.rest import GROUP, Object, RefusedError, Rest, condition, runs
 from tests.cluster.stage import a_run
@@ -71,7 +71,7 @@ async def install_catalog(rest: Rest) -> None:
 
 async def install_rights(rest: Rest) -> None:
     """Installs accounts and what they may do, as the chart does."""
-    for obj in accounts(Settings()):
+    for obj in rights.everything(Settings()):
         meta, plural = obj["metadata"], f"{obj['kind'].lower()}s"
         if plural not in ("roles", "rolebindings", "clusterroles", "clusterrolebindings"):
             continue

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from charts.operator import accounts
+from charts import rights
 from devcluster import Cluster
 from tests.builders import config_manifest, judged
 from tests.cluster.fence_tools import DIGEST
@@ -34,6 +34,8 @@ def a_config(name: str, **spec: Any) -> Raw:
     return config_manifest(metadata, name=name, image=DIGEST.format(name), **spec)
 
 
+LABELS = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
+LABELLED: Raw = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM, "labels": LABELS}}
 CONFIGS = (a_config("peek"), a_config("local", allowedNamespaces=["fence-plain"]))
 
 
@@ -131,7 +133,8 @@ def installed(cluster: Cluster, place: Path, raws: Sequence[Raw] = CONFIGS) -> I
         found.running(a_pod("fence-open", "full"), *(f"toe-{number}" for number in range(16)))
         found.running(a_pod("kube-system", "proxy"))
         for obj in (
-            *accounts(SETTINGS),
+            LABELLED,
+            *rights.everything(SETTINGS),
             *raws,
             {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-none"}},
         ):
@@ -140,7 +143,7 @@ def installed(cluster: Cluster, place: Path, raws: Sequence[Raw] = CONFIGS) -> I
         with _webhook(cluster, place, fenced) as found.port:
             yield found
     finally:
-        for obj in (*accounts(SETTINGS)[1:], *raws):
+        for obj in (*rights.everything(SETTINGS), *raws):
             fenced.server.remove(obj)
         fenced.server.send("DELETE", "/api/v1/nodes/node-none")
         fenced.down()

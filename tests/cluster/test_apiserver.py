@@ -15,14 +15,13 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from charts.artifacts import address
 from devcluster import Cluster
+from tests.charts.rendering import rendered
 from tests.cluster.fronted import API, APISERVICE, Fronted, fronted, serving, until_refused
 from tests.cluster.hooked import certificate, free_port
 from tests.cluster.rest import RefusedError, Rest, condition, runs
 from tests.cluster.stage import a_run, install
 from tests.collector.shelf import keep
-from toe.api.settings import Settings
 from toe.collector.artifacts import Artifacts
 from toe.collector.people import AccessReviews, Bearers
 from toe.kube.access import from_kubeconfig
@@ -440,7 +439,8 @@ async def test_without_the_api_the_collector_is_asked_itself(
             try:
                 ran = await front.toe(robot, "artifacts", "-n", namespace)
                 assert "the cluster serves no artifacts API" in ran.err
-                for obj in address(url, files[0].read_text(), Settings()):
+                values = {"collector.downloads.url": url, "collector.downloads.authority": files[0].read_text()}
+                for obj in (obj for obj in rendered(values) if obj["metadata"]["name"].startswith("toe-downloads")):
                     group = "/apis/rbac.authorization.k8s.io/v1" if "rbac" in obj["apiVersion"] else "/api/v1"
                     place = f"{group}/namespaces/{obj['metadata']['namespace']}/{obj['kind'].lower()}s"
                     await front.rest.apply(f"{place}/{obj['metadata']['name']}", obj)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from charts.collector import account
+from charts import rights
 from devcluster import Cluster
 from tests.cluster.program import running
 from tests.cluster.rest import Object, Rest, configs, pods, runs
@@ -53,11 +53,10 @@ async def collector(stage: Stage, tmp_path: Path) -> AsyncIterator[Collector]:
 
 async def install_account(rest: Rest) -> None:
     """Installs the collector's rights, as the chart does."""
-    for obj in account(Settings()):
+    for obj in rights.account(COLLECTOR, Settings()):
         meta, plural = obj["metadata"], f"{obj['kind'].lower()}s"
-        if plural != "serviceaccounts":
-            place = f"{RBAC}/namespaces/{meta['namespace']}" if "namespace" in meta else RBAC
-            await rest.apply(f"{place}/{plural}/{meta['name']}", obj)
+        place = f"{RBAC}/namespaces/{meta['namespace']}" if "namespace" in meta else RBAC
+        await rest.apply(f"{place}/{plural}/{meta['name']}", obj)
 
 
 def as_collector(kubeconfig: Path, place: Path) -> Path:
