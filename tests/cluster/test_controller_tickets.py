@@ -15,8 +15,7 @@ from tests.cluster.program import running
 from tests.cluster.rest import Object, phase, pods, runs
 from tests.cluster.stage import Stage, staged
 from tests.controller.test_tickets import pem
-from toe.api.ticket import verify
-from toe.controller.tickets import key_id
+from toe.api.ticket import key_id, verify
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
 

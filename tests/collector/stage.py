@@ -23,8 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.cluster.hooked import free_port
 from tests.collector.toyapi import ToyApi
 from tests.webhook.pki import an_authority
-from toe.api.ticket import Ticket, sign
-from toe.controller.tickets import key_id
+from toe.api.ticket import Ticket, key_id, sign
 
 NAMESPACE, RUN, TOOL = "production", "slow-checkout", "aperf"
 

@@ -1,11 +1,16 @@
 """The public keys that tickets are verified with."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import NameOID
 
+from toe.api.ticket import key_id
 from toe.collector.ticketkeys import TicketKeys
 
 _PEM = (Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -32,3 +37,23 @@ def test_what_is_no_ed25519_key_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "..data").mkdir()
     (tmp_path / "note.txt").write_text("x")
     assert set(TicketKeys(tmp_path).current()) == {"good"}
+
+
+def test_a_certificate_holds_a_key_and_nothing_else_of_it_counts(tmp_path: Path) -> None:
+    """Helm can make one, and no public key alone; it is known by the key's own id, whatever the file is called."""
+    key, other = Ed25519PrivateKey.generate(), generate_private_key(SECP256R1())
+    for name, signer in (("ticket", key), ("other", other)):
+        named = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "anything")])
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(named)
+            .issuer_name(named)
+            .public_key(signer.public_key())
+            .serial_number(1)
+            .not_valid_before(datetime(2001, 1, 1, tzinfo=UTC))
+            .not_valid_after(datetime(2001, 1, 2, tzinfo=UTC))
+            .sign(signer, None if name == "ticket" else SHA256())  # type: ignore[arg-type]
+        )
+        (tmp_path / f"{name}.crt").write_bytes(made.public_bytes(Encoding.PEM))
+    (tmp_path / "half.crt").write_bytes((tmp_path / "ticket.crt").read_bytes()[:40])
+    assert set(TicketKeys(tmp_path).current()) == {key_id(key.public_key())}

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.api.test_ticket import NOW, a_ticket
-from toe.api.ticket import verify
-from toe.controller.tickets import TicketKey, key_id
+from toe.api.ticket import key_id, verify
+from toe.controller.tickets import TicketKey
 from toe.errors import SettingsError
 
 

@@ -5,6 +5,7 @@ verified by the collector, which holds public keys only and so can make none. It
 be read; it is good for one claim (see docs/reference/collector.md), and useless for reading.
 """
 
+import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated
@@ -75,9 +76,14 @@ class Ticket(Struct, frozen=True, omit_defaults=False):
         return datetime.fromtimestamp(self.expires, UTC)
 
 
-def sign(ticket: Ticket, key: Ed25519PrivateKey, key_id: str) -> str:
-    """Returns the ticket as a compact JWS with ``key_id`` in its header, so that keys can be exchanged with overlap."""
-    return jwt.encode(msgspec.to_builtins(ticket), key, algorithm=ALGORITHM, headers={"kid": key_id, "typ": TYPE})
+def key_id(key: Ed25519PublicKey) -> str:
+    """Returns the id that a key is known by: the first 16 hex digits of the sha256 of its 32 bytes."""
+    return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]
+
+
+def sign(ticket: Ticket, key: Ed25519PrivateKey, kid: str) -> str:
+    """Returns the ticket as a compact JWS with ``kid`` in its header, so that keys can be exchanged with overlap."""
+    return jwt.encode(msgspec.to_builtins(ticket), key, algorithm=ALGORITHM, headers={"kid": kid, "typ": TYPE})
 
 
 def verify(text: str, keys: Mapping[str, Ed25519PublicKey], now: datetime) -> Ticket:

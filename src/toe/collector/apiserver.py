@@ -10,12 +10,12 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from pathlib import Path
 
 import structlog
 import uvloop
 from aiohttp import web
 
+from toe.api.fence.policy import APISERVER
 from toe.api.surroundings import Surroundings
 from toe.collector.artifacts import Artifacts
 from toe.collector.frontproxy import FrontProxy
@@ -26,7 +26,7 @@ from toe.kube.access import Access, access_flags, chosen_access
 from toe.kube.client import Client
 from toe.kube.connections import Gate
 from toe.kube.log import LOG_LEVELS, configure_log
-from toe.kube.serving import Certificate, Listener, MountedFiles
+from toe.kube.serving import Certificate, Listener, chosen_certificate, serving_flags
 from toe.store.location import ACCEPTED, open_store
 
 CONNECTIONS = 2048
@@ -45,14 +45,19 @@ def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], date
     configure_log(options.log_level)
     try:
         access = chosen_access(options, around)
-        source = MountedFiles(options.tls_cert, options.tls_key)
-        certificate = Certificate(source, trust=options.ca_cert, name=options.serving_name)
-        front_proxy = FrontProxy(source, clock)
+        certificate = chosen_certificate(options, service_names(options.system_namespace), clock)
+        front_proxy = FrontProxy(certificate.source, clock)
         place = (options.store, dict(_pair(text) for text in options.store_option or ()))
         return uvloop.run(_serve(access, place, front_proxy, certificate, options.port, clock))
     except SettingsError as error:
         print(f"toe apiserver: {error}", file=sys.stderr)
         return 2
+
+
+def service_names(namespace: str) -> tuple[str, ...]:
+    """Returns the DNS names that its certificate is for."""
+    host = f"{APISERVER}.{namespace}"
+    return (f"{host}.svc", host, f"{host}.svc.cluster.local")
 
 
 async def _serve(
@@ -135,10 +140,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--store-option", action="append", metavar="NAME=VALUE", help="of an object store, may be repeated"
     )
-    parser.add_argument("--tls-cert", type=Path, required=True, help="certificate to serve, loaded again on change")
-    parser.add_argument("--tls-key", type=Path, required=True, help="its key")
-    parser.add_argument("--ca-cert", type=Path, help="what the APIService trusts: readiness checks the certificate")
-    parser.add_argument("--serving-name", metavar="NAME", help="DNS name that the API server calls, for the same")
+    serving_flags(parser)
+    parser.add_argument("--system-namespace", default="toe-system", help="where its Service is")
     parser.add_argument("--port", type=int, default=8443)
     access_flags(parser)
     parser.add_argument("--log-level", default="info", choices=LOG_LEVELS)

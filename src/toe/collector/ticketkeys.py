@@ -1,4 +1,7 @@
-"""The public keys that tickets are verified with: a directory of ``KID.pem``, read again when it changes.
+"""The public keys that tickets are verified with: a directory of ``KID.pem`` and ``*.crt``, read again when it changes.
+
+A ``.crt`` is a certificate around such a key: Helm can make one, and no public key alone. Its dates, names and issuer
+mean nothing here, since whoever can put a file there could put any key there.
 
 A new key is put beside the old one before the controller signs with it, and the old one goes when its tickets have
 expired: for a while both are good.
@@ -8,11 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
+from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-SUFFIX = ".pem"
+from toe.api.ticket import key_id
+
+KEY, CERTIFICATE = ".pem", ".crt"
 _log = structlog.get_logger(__name__)
 
 
@@ -33,7 +39,8 @@ class TicketKeys:
         return self._keys
 
     def _files(self) -> list[Path]:
-        return sorted(path for path in self._place.glob(f"*{SUFFIX}") if not path.name.startswith("."))
+        found = (path for suffix in (KEY, CERTIFICATE) for path in self._place.glob(f"*{suffix}"))
+        return sorted(path for path in found if not path.name.startswith("."))
 
     def _stamp(self) -> object:
         found = []
@@ -49,11 +56,18 @@ class TicketKeys:
         keys = {}
         for path in self._files():
             try:
-                key = load_pem_public_key(path.read_bytes())
+                key = _public_key(path)
             except (OSError, ValueError, TypeError, UnsupportedAlgorithm):
                 key = None
             if isinstance(key, Ed25519PublicKey):
-                keys[path.name.removesuffix(SUFFIX)] = key
+                keys[key_id(key) if path.suffix == CERTIFICATE else path.stem] = key
             else:
                 _log.warning("ticket key cannot be loaded", file=str(path))
         return keys
+
+
+def _public_key(path: Path) -> object:
+    content = path.read_bytes()
+    if path.suffix == CERTIFICATE:
+        return x509.load_pem_x509_certificate(content).public_key()
+    return load_pem_public_key(content)

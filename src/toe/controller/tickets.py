@@ -1,27 +1,20 @@
 """The key that tickets are signed with: a file, read again when it changes, so that it can be exchanged while we run.
 
-The collector knows a key by its id, the first 16 hex digits of the sha256 of the public key's 32 bytes. So an exchange
-is: the new public key to the collector, the new private key to the controller, and the old public key away when its
-tickets have expired.
+The collector knows a key by its id (:func:`toe.api.ticket.key_id`). So an exchange is: the new public key to the
+collector, the new private key to the controller, and the old public key away when its tickets have expired.
 """
 
-import hashlib
 from pathlib import Path
 
 import structlog
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from toe.api.ticket import Ticket, sign
+from toe.api.ticket import Ticket, key_id, sign
 from toe.errors import SettingsError
 
 _log = structlog.get_logger(__name__)
-
-
-def key_id(key: Ed25519PublicKey) -> str:
-    """Returns the id that a key is known by."""
-    return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]
 
 
 class TicketKey:

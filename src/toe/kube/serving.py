@@ -78,7 +78,9 @@ class Certificate:
         ``trust`` is what the API server trusts, ``name`` the DNS name or address that it calls: :meth:`missing` checks
         what is known of both.
         """
-        self._source, self._trust, self._name = source, trust, name
+        self.source = source
+        """Where it comes from: for whoever serves the same with a context of his own."""
+        self._trust, self._name = trust, name
         self._seen = source.stamp()
         try:
             self._pem = source.load()
@@ -132,15 +134,15 @@ class Certificate:
         connection.context = self._current
 
     def _renew(self) -> None:
-        stamp = self._source.stamp()
+        stamp = self.source.stamp()
         if stamp == self._seen:
             return
         try:
-            pem = self._source.load()
+            pem = self.source.load()
             self._current, self._pem, self._seen = server_context(pem), pem, stamp
-            _log.info("certificate loaded", source=str(self._source))
+            _log.info("certificate loaded", source=str(self.source))
         except (OSError, ValueError) as error:  # half a renewal: the next handshake looks again
-            _log.warning("certificate cannot be loaded", source=str(self._source), error=str(error))
+            _log.warning("certificate cannot be loaded", source=str(self.source), error=str(error))
 
 
 def serving_flags(parser: argparse.ArgumentParser) -> None:
