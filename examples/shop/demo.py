@@ -4,33 +4,29 @@ Everything a newcomer sees is what he could have typed: the commands are printed
 stay up afterwards; ``make cluster-down`` removes them.
 """
 
-import base64
 import os
 import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 from scapy.utils import RawPcapReader
 
-from charts import artifacts, collector
-from charts.certificates import make
-from charts.operator import TLS_SECRET, UID, accounts, controller, hooks, service_names, tls_secret, webhook
 from devcluster import Cluster, DevClusterError
 from devcluster.__main__ import cluster_here
-from toe.api.crd import KINDS, custom_resource_definition
-from toe.api.fence.objects import fence, parameter
-from toe.api.fence.requester import stamp
-from toe.api.settings import Settings
 from tools import images
 
 TOP = Path(__file__).resolve().parents[2]
 OUT = TOP / "demo-out"
+CHART = TOP / "charts" / "toe"
+SYSTEM = "toe-system"
+RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
+UID = 65532
+SIZE = "5Gi"
 TOOLS: dict[str, list[str] | None] = {"py-spy": None, "strace": ["shop"], "tcpdump": None}
 """The namespaces that each tool is allowed in; None: all that are not protected."""
 PODS_ARE_FULL = 8
@@ -69,7 +65,7 @@ def prepare(cluster: Cluster) -> None:
         for name in (*TOOLS, "shop"):
             cluster.load(images.build(name, report=say))
         _, operator = cluster.load(images.build("operator", report=say))
-    with step("toe: its kinds, its webhook, its fence, its controller, its tools"):
+    with step("toe, with Helm, and its tools"):
         install(cluster, operator)
         for tool in TOOLS:
             apply(cluster, *tool_configs(tool))
@@ -81,74 +77,49 @@ def prepare(cluster: Cluster) -> None:
                 cluster.kubectl("rollout", "restart", "deployment/shop", "-n", name)
             cluster.kubectl("rollout", "status", "deployment/shop", "-n", name, "--timeout=90s", seconds=100)
     with step("olga, who uses tools and fetches files in shop-open, and may look at runs in shop"):
-        apply(cluster, *(_role_of_olga(role) for role in ("powertool-user", artifacts.READER)))
+        apply(cluster, *(_role_of_olga(role) for role in ("powertool-user", "powertool-artifacts-reader")))
         apply(cluster, _role_of_olga("powertool-viewer", "shop"))
 
 
-def install(cluster: Cluster, image: str) -> None:
-    """Installs the operator in the order that leaves no moment open: the catalog before what reads it, the fence before
-    the controller, which injects nothing until the fence is in force."""
-    settings = Settings()
-    namespace = settings.system_namespace
-    apply(cluster, *accounts(settings))
-    catalog_kind, empty_catalog = parameter(settings)
-    kinds = [custom_resource_definition(kind) for kind in KINDS] + [catalog_kind]
-    apply(cluster, *kinds)
-    for kind in kinds:
-        cluster.kubectl("wait", "--for=condition=Established", f"crd/{kind['metadata']['name']}")
-    if not cluster.kubectl("get", "powertoolcatalogs", "-n", namespace, "-o", "name"):
-        apply(cluster, empty_catalog)
-    now = datetime.fromtimestamp(time.time(), UTC)
-    there = cluster.kubectl("get", "secrets", "-n", namespace, "-o", "name")
-    if TLS_SECRET not in there:
-        apply(cluster, tls_secret(make(service_names(settings), now), settings))
-    if collector.TICKET_SECRET not in there:
-        apply(cluster, *collector.keys(settings))
-        apply(cluster, *collector.certificates(make(collector.names(settings), now), settings))
-    pair = make(artifacts.service_names(settings), now) if artifacts.TLS_SECRET not in there else None
-    apply(cluster, *volume(cluster, namespace), *collector.account(settings), *collector.collector(image, settings))
-    apply(cluster, *webhook(image, settings, collector=collector.endpoint(settings)))
-    ready(cluster, "toe-webhook", "toe-collector")
-    template = "jsonpath={.data.ca\\.crt}"
-    authority = base64.b64decode(cluster.kubectl("get", "secret", TLS_SECRET, "-n", namespace, "-o", template)).decode()
-    apply(cluster, *stamp(), *fence(settings, stamped=True), hooks(authority, settings))
-    apply(cluster, controller(image, settings, collector.controller_flags(settings)))
-    if pair is not None:
-        apply(cluster, artifacts.certificate(pair, settings))
-    apply(cluster, *artifacts.accounts(settings), *artifacts.apiserver(image, settings))
-    ready(cluster, "toe-controller", artifacts.NAME)
-    if pair is not None:
-        apply(cluster, artifacts.registration(pair.authority, settings))
+def install(cluster: Cluster, image: str, *values: str) -> None:
+    """Installs toe as anybody does: definitions, then Helm, which waits until every part is ready.
+
+    ``values`` are what ``--set`` takes. Helm installs definitions and never changes them, so an older cluster gets them
+    first.
+    """
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CHART / "crds"))
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM, "labels": RESTRICTED}}
+    apply(cluster, namespace, volume(cluster))
+    repository, _, digest = image.partition("@")
+    chosen = (
+        f"image.repository={repository}",
+        f"image.digest={digest}",
+        f"collector.storage.claim.size={SIZE}",
+        *values,
+    )
+    cluster.helm(
+        *("upgrade", "--install", "toe", str(CHART), "--namespace", SYSTEM, "--wait", "--timeout", "120s"),
+        *(f"--set={value}" for value in chosen),
+        seconds=150,
+    )
 
 
-def ready(cluster: Cluster, *deployments: str) -> None:
-    """Waits for deployments of toe's own."""
-    for name in deployments:
-        cluster.kubectl("rollout", "status", f"deployment/{name}", "-n", "toe-system", "--timeout=90s", seconds=100)
-
-
-def volume(cluster: Cluster, namespace: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns where files are kept: a directory of the one node, which goes with the cluster, and the claim on it."""
+def volume(cluster: Cluster) -> dict[str, Any]:
+    """Returns where files are kept: a directory of the one node, which goes with the cluster."""
     place = cluster.kubeconfig.parent / "artifacts"
     place.mkdir(mode=0o700, exist_ok=True)
     os.chown(place, UID, UID)
-    common = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
-    size = {"storage": "5Gi"}
-    claim = {"name": collector.CLAIM, "namespace": namespace}
-    return (
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolume",
-            "metadata": {"name": collector.CLAIM},
-            "spec": {**common, "capacity": size, "claimRef": claim, "hostPath": {"path": str(place)}},
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": "toe-artifacts"},
+        "spec": {
+            "accessModes": ["ReadWriteMany"],
+            "capacity": {"storage": SIZE},
+            "claimRef": {"name": "toe-artifacts", "namespace": SYSTEM},
+            "hostPath": {"path": str(place)},
         },
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": claim,
-            "spec": {**common, "volumeName": collector.CLAIM, "resources": {"requests": size}},
-        },
-    )
+    }
 
 
 def _role_of_olga(role: str, namespace: str = "shop-open") -> dict[str, Any]:

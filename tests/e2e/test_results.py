@@ -12,10 +12,8 @@ from typing import Any
 
 import pytest
 
-from charts import artifacts, collector
 from devcluster import Cluster, DevClusterError
 from examples.shop.demo import apply, tool_configs
-from toe.api.settings import Settings
 from toe.main import surroundings
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(420)]
@@ -23,6 +21,7 @@ pytestmark = [pytest.mark.node, pytest.mark.timeout(420)]
 CODE = "from toe.main import kubectl_plugin; kubectl_plugin()"
 RUN = "codriverlabs.ai.toe.run/v1alpha1"
 SYSTEM = "toe-system"
+READER = "powertool-artifacts-reader"
 
 
 def run(cluster: Cluster, name: str, seconds: int, **output: Any) -> None:
@@ -75,7 +74,7 @@ def test_a_file_is_kept_and_fetched_by_who_may(installed: Cluster, tmp_path: Pat
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",
         "metadata": {"name": "olga-fetches", "namespace": "shop-open"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": artifacts.READER},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": READER},
         "subjects": [{"kind": "User", "name": "olga", "apiGroup": "rbac.authorization.k8s.io"}],
     }
     apply(installed, role)
@@ -162,11 +161,11 @@ def test_a_stolen_ticket_is_good_for_nothing(installed: Cluster) -> None:
         "try: print(u.urlopen(r,context=c).status)\n"
         "except e.HTTPError as x: print(x.code, x.read().decode())\n"
     )
-    url = f"{collector.endpoint(Settings())}/v1/claim"
+    url = "https://toe-collector.toe-system.svc/v1/claim"
     said = installed.kubectl("exec", thief, "-n", "shop-open", "-c", "app", "--", "python3", "-c", code, url, ticket)
     assert said.startswith("409"), said
     assert "TicketClaimed" in said
-    log = installed.kubectl("logs", "deployment/toe-collector", "-n", SYSTEM)
+    log = installed.kubectl("logs", "-l", "app.kubernetes.io/name=toe-collector", "--tail=-1", "-n", SYSTEM)
     assert "TicketClaimed" in log
     assert ticket not in log
     assert ticket.rpartition(".")[2] not in log
