@@ -193,14 +193,14 @@ def test_with_everything_dead_a_tool_ends_by_its_own_deadline(installed: Cluster
     """Controller and collector are gone: it ends when its lease or its duration does, and the run says so later."""
     run(installed, "orphaned", 15)
     until(installed, "orphaned", "jsonpath={.status.phase}=Running")
-    for name in ("toe-controller", "toe-collector"):
-        installed.kubectl("scale", f"deployment/{name}", "-n", SYSTEM, "--replicas=0")
+    parts = ("deployment/toe-controller", "statefulset/toe-collector")
+    installed.kubectl("scale", *parts, "-n", SYSTEM, "--replicas=0")
     try:
         all_over(installed, "orphaned", 90)
     finally:
-        for name in ("toe-collector", "toe-controller"):
-            installed.kubectl("scale", f"deployment/{name}", "-n", SYSTEM, "--replicas=1")
-            installed.kubectl("rollout", "status", f"deployment/{name}", "-n", SYSTEM, "--timeout=90s", seconds=100)
+        installed.kubectl("scale", *parts, "-n", SYSTEM, "--replicas=2")
+        for name in parts:
+            installed.kubectl("rollout", "status", name, "-n", SYSTEM, "--timeout=90s", seconds=100)
     found = until(installed, "orphaned", "condition=Finished", 90)
     assert found["status"]["phase"] == "Failed"
     assert {target["reason"] for target in found["status"]["targets"]} <= {"UploadFailed", "LeaseLost"}
