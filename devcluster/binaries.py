@@ -121,7 +121,7 @@ class Binaries:
         began = time.monotonic()
         for number, name in enumerate(names, 1):
             program = PROGRAMS[name]
-            module = self._kubernetes_module(go) if program.is_kubernetes else program.module
+            module, go = self._kubernetes_module(go) if program.is_kubernetes else (program.module, go)
             target = self.path(name)
             target.parent.mkdir(parents=True, exist_ok=True)
             unfinished = target.with_suffix(".unfinished")
@@ -147,16 +147,18 @@ class Binaries:
         flags = [f"-mod={mode}", "-buildvcs=false", "-trimpath", f"-ldflags={linker}"]
         return "\t".join([*flags, *([f"-tags={program.tags}"] if program.tags else [])])
 
-    def _kubernetes_module(self, go: Path) -> Path:
-        """The module of this version: ours, or one made from it where another version was asked for."""
+    def _kubernetes_module(self, go: Path) -> tuple[Path, Path]:
+        """The module of this version, ours or one made from it for another version, and a Go that can build it."""
         if self._version == pinned_version():
-            return KUBERNETES
+            return KUBERNETES, go
         module = self._kubernetes / "module"
+        if not (module / "go.mod").exists():
+            write_module(module, self._version, go)
+        go = toolchain.go(self._cache, _go_line(module), self._report)
         if not (module / "go.sum").exists():
             with _progress(f"resolving the modules of Kubernetes {self._version}", self._report):
-                write_module(module, self._version, go)
                 _go([str(go), "mod", "tidy"], module)
-        return module
+        return module, go
 
 
 def write_module(module: Path, version: str, go: Path) -> None:
@@ -195,8 +197,13 @@ def module_text(upstream: str, version: str) -> str:
 
 def _needed_go() -> toolchain.Version:
     """The highest version that our go.mod files ask for."""
-    lines = (re.search(r"^go (\S+)$", (place / "go.mod").read_text(), re.MULTILINE) for place in MODULES)
-    return max(toolchain.parse_version(line.group(1)) for line in lines if line)
+    return max(map(_go_line, MODULES))
+
+
+def _go_line(module: Path) -> toolchain.Version:
+    """The version that a go.mod asks for."""
+    line = re.search(r"^go (\S+)$", (module / "go.mod").read_text(), re.MULTILINE)
+    return toolchain.parse_version(line.group(1)) if line else (0,)
 
 
 def build_static(directory: Path, target: Path, cache: Path, report: Report) -> None:

@@ -26,7 +26,7 @@ def _rules(account: str) -> list[dict[str, Any]]:
                 ("patch", "powertools/status"),
                 ("patch", "powertoolconfigs/status"),
                 ("patch", "pods/ephemeralcontainers"),
-                ("update", "leases"),
+                ("patch", "leases"),
                 ("create", "leases"),
                 *EVENTS,
                 *ASKS,

@@ -54,6 +54,10 @@ class Program:
         """Waits for its end, and returns its exit status."""
         return await self._process.wait()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Sends a signal and does not wait."""
+        os.kill(self._process.pid, number)
+
     def shoot(self) -> None:
         """Sends SIGKILL and does not wait."""
         if self.is_alive:

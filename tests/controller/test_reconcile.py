@@ -50,6 +50,7 @@ class Scene:
         self.server = Memorial()
         own = msgspec.structs.replace(SETTINGS, **settings)
         self.controller = Controller(cast(Client, self.server), own, lambda: NOW)
+        self.controller._queue.awaken(())
         self.controller.caches.configs.observe(self.server.store("powertoolconfigs", a_config()))
 
     def pod(self, name: str, *labels: str) -> None:

@@ -201,3 +201,16 @@ async def test_a_stream_that_is_refused_raises_what_the_server_says() -> None:
         with pytest.raises(ExpiredError):
             await anext(client.stream("/x", label="pods"))
         assert client.requests["watch", "pods", 410] == 1
+
+
+async def test_who_may_not_write_sends_nothing_but_reads() -> None:
+    """Right before it is sent, also on a repetition."""
+    allowed = [True]
+    answers = [says({"metadata": {"name": "x"}})] * 3
+    async with Scripted(answers) as server, Client(server.access, permits=lambda: bool(allowed)) as client:
+        await client.raw("PATCH", "/api/v1/x", body={})
+        allowed.clear()
+        with pytest.raises(UnavailableError, match="does not lead"):
+            await client.raw("PATCH", "/api/v1/x", body={})
+        await client.raw("GET", "/api/v1/x")
+    assert [asked.method for asked in server.asked] == ["PATCH", "GET"]

@@ -266,3 +266,15 @@ async def test_lanes_take_turns() -> None:
     queue.done("a1")
     assert first == ["a1", "b1", "c1"]
     assert [queue.get_nowait() for _ in range(6)] == ["a2", "b2", "d1", "a3", "a1", None]
+
+
+def test_one_that_sleeps_keeps_nothing() -> None:
+    """Who stands by for weeks has no more keys in the end than in the beginning; awake, it takes what it is told to."""
+    queue: WorkQueue[str] = WorkQueue(asleep=True)
+    queue.add("a")
+    queue.add_after("b", 0.0)
+    queue.add_after("c", 5.0)
+    assert queue.get_nowait() is None
+    queue.awaken(["d"])
+    queue.add("e")
+    assert [queue.get_nowait(), queue.get_nowait(), queue.get_nowait()] == ["d", "e", None]

@@ -6,9 +6,9 @@ the same reason it starts, and is Ready, without its store: who lists is told so
 
 import argparse
 import asyncio
-import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import datetime
 
 import structlog
@@ -25,6 +25,7 @@ from toe.errors import SettingsError
 from toe.kube.access import Access, access_flags, chosen_access
 from toe.kube.client import Client
 from toe.kube.connections import Gate
+from toe.kube.lifetime import live, stoppable
 from toe.kube.log import LOG_LEVELS, configure_log
 from toe.kube.serving import Certificate, Listener, chosen_certificate, serving_flags
 from toe.store.location import ACCEPTED, open_store
@@ -69,11 +70,7 @@ async def _serve(
     clock: Callable[[], datetime],
 ) -> int:
     store = OpeningStore(lambda: open_store(*place))
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with Client(access) as client:
+    async with stoppable() as stop, Client(access) as client:
         artifacts = Artifacts(store, front_proxy, AccessReviews(client), clock)
 
         def missing() -> str:
@@ -83,25 +80,16 @@ async def _serve(
                 return "which API server to trust is not known yet"
             return certificate.missing()
 
-        follow = asyncio.create_task(front_proxy.follow(client))
-        opening = asyncio.create_task(store.run())
-        told = asyncio.create_task(stop.wait())
+        async def last() -> None:
+            await asyncio.sleep(LAST_SECONDS)
+            await _until_sent(artifacts)
+            await serving.aclose()
+
         listener = Listener(application(artifacts, missing), connect=Gate(CONNECTIONS, CONNECTIONS).connect)
-        async with listener.listening(port, front_proxy.context()):
+        async with AsyncExitStack() as serving:
+            await serving.enter_async_context(listener.listening(port, front_proxy.context()))
             _log.info("apiserver started", server=access.server, port=port)
-            await asyncio.wait((follow, told), return_when=asyncio.FIRST_COMPLETED)
-            failed = follow.done()
-            if not failed:
-                await asyncio.sleep(LAST_SECONDS)
-                await _until_sent(artifacts)
-        for task in (follow, told, opening):
-            task.cancel()
-        await asyncio.gather(follow, told, opening, return_exceptions=True)
-        if failed:
-            _log.error("apiserver failed", error=repr(follow.exception()))
-            return 1
-        _log.info("apiserver stopped")
-        return 0
+            return await live("apiserver", stop, front_proxy.follow(client), beside=(store.run(),), last=last)
 
 
 def application(artifacts: Artifacts, missing: Callable[[], str]) -> web.Application:

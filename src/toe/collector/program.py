@@ -2,10 +2,10 @@
 
 import argparse
 import asyncio
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -36,6 +36,7 @@ from toe.kube.access import Access, access_flags, chosen_access
 from toe.kube.client import Client
 from toe.kube.connections import MOST, MOST_OF_ONE, Gate
 from toe.kube.events import EventRecorder
+from toe.kube.lifetime import live, stoppable
 from toe.kube.log import LOG_LEVELS, configure_log
 from toe.kube.serving import Certificate, Listener, chosen_certificate, serving_flags
 from toe.store.directory import DirectoryStore
@@ -110,12 +111,8 @@ async def _serve(
     clock: Callable[[], datetime],
 ) -> int:
     store = await open_store(plan.store, plan.store_options)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     threads = ThreadPoolExecutor(THREADS, thread_name_prefix="uploads")
-    async with Client(access) as client:
+    async with stoppable() as stop, Client(access) as client:
         runs, keys, claims = FollowedRuns(client, plan.system_namespace), TicketKeys(plan.keys), Claims(store)
         recorder = EventRecorder(client, component=COMPONENT)
         room = Room(store, partials, plan.quotas, plan.place)
@@ -168,27 +165,21 @@ async def _serve(
         if artifacts is not None:
             artifacts.add_to(application)
         listener = Listener(application, idle_seconds=IDLE_SECONDS, connect=plan.gate.connect)
-        work = [asyncio.create_task(part.run()) for part in (runs, recorder, janitor)]
-        told = asyncio.create_task(stop.wait())
-        async with listener.listening(plan.port, certificate.context()) as port:
+
+        async def last() -> None:
+            await asyncio.sleep(LAST_SECONDS)
+            if artifacts is not None:
+                await artifacts.until_idle()
+            await serving.aclose()
+
+        async with AsyncExitStack() as serving:
+            port = await serving.enter_async_context(listener.listening(plan.port, certificate.context()))
             _log.info("collector started", server=access.server, port=port, store=plan.store)
-            await asyncio.wait((*work, told), return_when=asyncio.FIRST_COMPLETED)
-            failed = next((task for task in work if task.done()), None)
-            if failed is None:
-                await asyncio.sleep(LAST_SECONDS)
-                if artifacts is not None:
-                    await artifacts.until_idle()
-        for task in (*work, told):
-            task.cancel()
-        await asyncio.gather(*work, told, return_exceptions=True)
+            status = await live("collector", stop, *(part.run() for part in (runs, recorder, janitor)), last=last)
     threads.shutdown()
     if isinstance(store, DirectoryStore):
         store.close()
-    if failed is not None:
-        _log.error("collector failed", error=repr(failed.exception()))
-        return 1
-    _log.info("collector stopped")
-    return 0
+    return status
 
 
 def _plan(options: argparse.Namespace) -> Plan:

@@ -1,11 +1,11 @@
 """``toe controller``: reads its flags, connects, and reconciles until it is told to stop."""
 
 import argparse
-import asyncio
 import gc
-import signal
+import secrets
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from toe.controller.tickets import TicketKey
 from toe.errors import SettingsError
 from toe.kube.access import Access, access_flags, chosen_access
 from toe.kube.client import Client
+from toe.kube.lease import Election
+from toe.kube.lifetime import live, stoppable
 from toe.kube.log import LOG_LEVELS, configure_log
 from toe.kube.settings import chosen_settings, settings_flags
 
@@ -60,29 +62,33 @@ async def _serve(
     clock: Callable[[], datetime],
     key: TicketKey | None,
 ) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with Client(access) as client:
+    async with AsyncExitStack() as stack:
+        stop = await stack.enter_async_context(stoppable())
+        election = None
+        if options.leader_elect:
+            asking = await stack.enter_async_context(Client(access, connections=2))  # never behind the work's requests
+            election = Election(asking, settings.system_namespace, options.lease_name, _identity(options), clock)
+        permits = election.holds if election is not None else None
+        client = await stack.enter_async_context(Client(access, permits=permits))
         controller = Controller(client, settings, clock, fenced_pod=options.fenced_pod, sign=key.sign if key else None)
-        is_live = lambda: controller.caches.live  # noqa: E731 asked at each probe
-        probes = await serve_probes(options.health_port, is_live) if options.health_port else None
-        work = asyncio.create_task(controller.run(workers=options.workers, ready=_ready))
-        told = asyncio.create_task(stop.wait())
+        is_live = lambda: controller.caches.live and not stop.is_set()  # noqa: E731 asked at each probe
+        if options.health_port:
+            probes = await serve_probes(options.health_port, is_live)
+            stack.push_async_callback(probes.cleanup)
         _log.info("controller started", server=access.server, system_namespace=settings.system_namespace)
-        await asyncio.wait((work, told), return_when=asyncio.FIRST_COMPLETED)
-        told.cancel()
-        if work.done():
-            _log.error("controller failed", error=repr(work.exception()))
-            return 1
-        await controller.drain()
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
-        if probes is not None:
-            await probes.cleanup()
-        _log.info("controller stopped")
-        return 0
+        leads = election.won if election is not None else None
+        parts = [controller.run(workers=options.workers, ready=_ready, leads=leads)]
+        if election is not None:
+            parts.append(election.run())
+        status = await live("controller", stop, *parts, last=controller.drain)
+        if election is not None:
+            await election.release()
+        return status
+
+
+def _identity(options: argparse.Namespace) -> str:
+    """Returns a name that no other process has: a pod whose container is started anew keeps its own."""
+    return f"{options.identity or options.fenced_pod or 'toe-controller'}_{secrets.token_hex(4)}"
 
 
 def _ready() -> None:
@@ -115,6 +121,13 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--collector-ca", type=Path, metavar="FILE", help="certificates it is trusted by, in PEM")
     parser.add_argument("--ticket-key", type=Path, metavar="FILE", help="Ed25519 key that signs tickets, in PEM")
+    parser.add_argument(
+        "--leader-elect", action="store_true", help="work only while this process holds the Lease; others stand by"
+    )
+    parser.add_argument(
+        "--identity", metavar="NAME", help="begins our name in the Lease; default: that of --fenced-pod"
+    )
+    parser.add_argument("--lease-name", default="toe-controller", metavar="NAME", help="of the Lease (%(default)s)")
     parser.add_argument("--health-port", type=int, help="serves /healthz and /readyz there; default: nowhere")
     parser.add_argument("--log-level", default="info", choices=LOG_LEVELS)
     return parser.parse_args(arguments)

@@ -4,7 +4,7 @@ Nothing polls: a pass happens because something changed, because a write failed,
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Literal, NamedTuple
 
@@ -85,7 +85,7 @@ class Controller:
         self._client = client
         self._settings = settings
         self._clock = clock
-        self._queue: WorkQueue[Key] = WorkQueue(lane=lambda key: key.namespace)
+        self._queue: WorkQueue[Key] = WorkQueue(lane=lambda key: key.namespace, asleep=True)
         self._pace = Pace(settings.max_injections_per_minute)
         self._memory = Memory()
         self._writing: dict[str, object] = {}
@@ -100,8 +100,17 @@ class Controller:
         self._observer = Observer(self.caches, settings, self._memory, self._fence_missing)
         self._applier = Applier(client, self.caches, self._memory, self.events, clock, sign)
 
-    async def run(self, *, workers: int = WORKERS, ready: Callable[[], None] = lambda: None) -> None:
-        """Reconciles until it is cancelled: follows the caches, and starts the workers when all are synced."""
+    async def run(
+        self,
+        *,
+        workers: int = WORKERS,
+        ready: Callable[[], None] = lambda: None,
+        leads: asyncio.Event | None = None,
+    ) -> None:
+        """Reconciles until it is cancelled: follows the caches, and starts the workers when all are synced.
+
+        Until ``leads`` is set it stands by: it follows, and writes and asks nothing.
+        """
         async with asyncio.TaskGroup() as group:
             for cache in self.caches.all:
                 group.create_task(cache.run(), name=f"cache {cache}")
@@ -109,12 +118,20 @@ class Controller:
             if self._fence is not None:
                 for policies in self._fence.caches:
                     group.create_task(policies.run(), name="fence cache")
-                group.create_task(self._fence.run(), name="fence")
             for cache in self.caches.all:
                 await cache.synced()
             ready()
+            if leads is not None:
+                await leads.wait()
+            self._queue.awaken(self._everything())
+            if self._fence is not None:
+                group.create_task(self._fence.run(), name="fence")
             for number in range(workers):
                 group.create_task(self._work(), name=f"worker {number}")
+
+    def _everything(self) -> Iterator[Key]:
+        yield from (Key("config", *config.metadata.key) for config in self.caches.configs.list())
+        yield from (Key("run", *run.metadata.key) for run in self.caches.runs.list() if not run.status.is_finished)
 
     async def drain(self, seconds: float = 5.0) -> None:
         """Takes no more keys and gives events their last chance."""

@@ -16,6 +16,7 @@ from toe.kube.transport import AMBIGUOUS, NEVER_SENT, Transport
 Observer = Callable[[str, str, int, float], None]
 Params = Mapping[str, str | int | bool]
 
+NOT_LEADING = "NotLeading"
 DEADLINE = 30.0
 ATTEMPTS = 5
 FIRST_RETRY = 0.1
@@ -25,11 +26,19 @@ LONGEST_RETRY = 5.0
 class Calls:
     """Sends requests and repeats those that may be repeated; :class:`toe.kube.client.Client` says which and why."""
 
-    def __init__(self, access: Access, *, deadline: float, connections: int, observer: Observer | None) -> None:
+    def __init__(
+        self,
+        access: Access,
+        *,
+        deadline: float,
+        connections: int,
+        observer: Observer | None,
+        permits: Callable[[], bool] | None = None,
+    ) -> None:
         self.requests: Counter[tuple[str, str, int]] = Counter()
         self._server = access.server
         self._deadline = deadline
-        self._observer = observer
+        self._observer, self._permits = observer, permits
         self._transport = Transport(access, connections=connections)
 
     async def close(self) -> None:
@@ -90,6 +99,8 @@ class Calls:
         attempt = 0
         while True:
             attempt += 1
+            if self._permits is not None and method not in ("GET", "HEAD") and not self._permits():
+                raise UnavailableError(f"{method} {label} is not sent: this process does not lead", reason=NOT_LEADING)
             answer, error = await self._once(method, url, sent, body, ends, verb, label, reload=not reloaded)
             if error is None:
                 return answer

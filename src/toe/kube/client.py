@@ -1,7 +1,7 @@
 """One request to the Kubernetes API: typed answers and typed errors."""
 
 import builtins
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
@@ -47,7 +47,8 @@ class Client:
     deadline, the error carries it.
 
     ``observer`` is told ``(verb, resource, code, seconds)`` of each answer; a code of 0 means no answer.
-    ``requests`` counts the same by ``(verb, resource, code)``.
+    ``requests`` counts the same by ``(verb, resource, code)``. ``permits`` is asked right before anything but a read
+    is sent: where it says no, that is an UnavailableError, and nothing is sent.
     """
 
     def __init__(
@@ -57,9 +58,10 @@ class Client:
         deadline: float = DEADLINE,
         connections: int = CONNECTIONS,
         observer: Observer | None = None,
+        permits: Callable[[], bool] | None = None,
     ) -> None:
         self.access = access
-        self._calls = Calls(access, deadline=deadline, connections=connections, observer=observer)
+        self._calls = Calls(access, deadline=deadline, connections=connections, observer=observer, permits=permits)
         self.requests = self._calls.requests
         self._decoders: dict[type, msgspec.json.Decoder[Any]] = {}
 

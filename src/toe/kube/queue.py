@@ -9,7 +9,7 @@ import itertools
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -31,7 +31,9 @@ class WorkQueue(Generic[K]):
         lane: Callable[[K], Hashable] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = lambda: random.uniform(0.5, 1.0),  # noqa: S311 - spreads load, guards nothing
+        asleep: bool = False,
     ) -> None:
+        """``asleep``: nothing is kept until :meth:`awaken`, however long that takes."""
         self._clock = clock
         self._jitter = jitter
         self._lane = lane
@@ -46,10 +48,17 @@ class WorkQueue(Generic[K]):
         self._waiters: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
+        self._asleep = asleep
+
+    def awaken(self, keys: Iterable[K]) -> None:
+        """Takes keys from now on, and these first."""
+        self._asleep = False
+        for key in keys:
+            self.add(key)
 
     def add(self, key: K) -> None:
         """Makes ``key`` ready now; a delay it was waiting for is cancelled. Adding a waiting key changes nothing."""
-        if self._closed:
+        if self._closed or self._asleep:
             return
         self._ripen()
         self._due.pop(key, None)
@@ -58,7 +67,7 @@ class WorkQueue(Generic[K]):
 
     def add_after(self, key: K, seconds: float) -> None:
         """Makes ``key`` ready in ``seconds``. The earlier of two delays wins; a key that is ready stays ready."""
-        if self._closed:
+        if self._closed or self._asleep:
             return
         if seconds <= 0:
             self.add(key)

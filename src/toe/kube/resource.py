@@ -112,6 +112,24 @@ class AdmissionPolicy(Struct, frozen=True):
     spec: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
+class LeaseSpec(Struct, frozen=True):
+    """Says who holds a Lease, and since when; times are RFC 3339 with microseconds."""
+
+    holder_identity: str | None = None
+    lease_duration_seconds: int | None = None
+    acquire_time: str | None = None
+    renew_time: str | None = None
+    lease_transitions: int | None = None
+
+
+class Lease(Struct, frozen=True):
+    """Is the slice of a Lease that an election needs."""
+
+    spec: LeaseSpec = LeaseSpec()
+    metadata: ObjectMeta = ObjectMeta()
+
+
+LEASES: Resource[Lease] = Resource("coordination.k8s.io", "v1", "leases", "Lease", True, Lease)
 PODS: Resource[Pod] = Resource("", "v1", "pods", "Pod", True, Pod)
 NAMESPACES: Resource[Namespace] = Resource("", "v1", "namespaces", "Namespace", False, Namespace)
 EVENTS: Resource[Event] = Resource("", "v1", "events", "Event", True, Event)

@@ -98,7 +98,7 @@ DUTIES: dict[str, tuple[Duty, ...]] = {
         Duty(_ADMISSION, "validatingadmissionpolicies", _READ),
         Duty(_ADMISSION, "validatingadmissionpolicybindings", _READ),
         _SCRAPERS,
-        Duty("coordination.k8s.io", "leases", ("get", "update"), (CONTROLLER,), is_local=True),
+        Duty("coordination.k8s.io", "leases", ("get", "patch"), (CONTROLLER,), is_local=True),
         Duty("coordination.k8s.io", "leases", ("create",), is_local=True),
     ),
     WEBHOOK: (

@@ -3,9 +3,9 @@
 import argparse
 import asyncio
 import gc
-import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import datetime
 
 import msgspec
@@ -19,6 +19,7 @@ from toe.api.webhooks import service_names
 from toe.errors import SettingsError
 from toe.kube.access import Access, access_flags, chosen_access
 from toe.kube.client import Client
+from toe.kube.lifetime import live, stoppable
 from toe.kube.log import LOG_LEVELS, configure_log
 from toe.kube.serving import Certificate, chosen_certificate, serving_flags
 from toe.kube.settings import chosen_settings, settings_flags
@@ -50,11 +51,7 @@ def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], date
 async def _serve(
     access: Access, settings: Settings, certificate: Certificate, port: int, clock: Callable[[], datetime]
 ) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with Client(access) as client:
+    async with stoppable() as stop, Client(access) as client:
         keeper = CatalogKeeper(client, settings)
         observer = Observer(client, settings, keeper.wake)
 
@@ -74,26 +71,19 @@ async def _serve(
                 "webhook_certificate_not_after_seconds": certificate.not_after,
             }
 
-        work = [
-            asyncio.create_task(observer.run()),
-            asyncio.create_task(keeper.run(observer)),
-        ]
-        synced = asyncio.create_task(_settle(observer))
-        told = asyncio.create_task(stop.wait())
-        async with Server(observer, settings, clock, missing, gauges).listening(port, certificate.context()):
-            _log.info("webhook started", server=access.server, port=port)
-            await asyncio.wait((*work, told), return_when=asyncio.FIRST_COMPLETED)
-            failed = next((task for task in work if task.done()), None)
-            if failed is None:
+        async with AsyncExitStack() as serving:
+
+            async def last() -> None:
                 await asyncio.sleep(LAST_SECONDS)
-        for task in (*work, told, synced):
-            task.cancel()
-        await asyncio.gather(*work, told, synced, observer.close(), return_exceptions=True)
-        if failed is not None:
-            _log.error("webhook failed", error=repr(failed.exception()))
-            return 1
-        _log.info("webhook stopped")
-        return 0
+                await serving.aclose()
+
+            server = Server(observer, settings, clock, missing, gauges)
+            await serving.enter_async_context(server.listening(port, certificate.context()))
+            _log.info("webhook started", server=access.server, port=port)
+            parts = (observer.run(), keeper.run(observer))
+            status = await live("webhook", stop, *parts, beside=(_settle(observer),), last=last)
+        await observer.close()
+        return status
 
 
 async def _settle(observer: Observer) -> None:
