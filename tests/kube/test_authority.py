@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.webhook.pki import START, an_authority
 from toe.errors import SettingsError
-from toe.kube.authority import LIFE, SKEW, Authority
-from toe.kube.serving import Certificate, Pem
+from toe.kube.authority import LIFE, PREVIOUS, SKEW, Authority
+from toe.kube.serving import Certificate, Pem, _handshake
+from toe.main import now
 
 NAMES = ("webhook.toe-system.svc", "webhook.toe-system", "192.0.2.7")
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
+PEM = Encoding.PEM
 
 
 class Clock:
@@ -118,3 +121,34 @@ async def test_renewal_under_load_fails_no_connection(tmp_path: Path) -> None:
             await writer.wait_closed()
             assert serving.missing() == ""
             await asyncio.sleep(0.005)
+
+
+def _accepts(trusted: bytes, serving: Certificate) -> bool:
+    """Tells whether a client of Python's that trusts just this accepts what is served."""
+    client = ssl.create_default_context(cadata=trusted.decode())
+    try:
+        _handshake(client, serving.context(), NAMES[0])
+    except ssl.SSLError:
+        return False
+    return True
+
+
+def test_after_a_roll_over_who_knows_the_old_one_and_who_knows_the_new_one_both_accept(tmp_path: Path) -> None:
+    """A tool that was started before trusts the old authority alone; whoever comes later may know the new one alone."""
+    old, new, other = (an_authority(name, below=None) for name in ("toe-ca 1", "toe-ca 2", "other"))
+    certificate, key = old.save(tmp_path)
+    trusted = {name: signer.certificate.public_bytes(PEM) for name, signer in (("old", old), ("new", new))}
+    serving = Certificate(Authority(certificate, key, NAMES, now), trust=certificate, name=NAMES[0])
+    assert [_accepts(trusted[name], serving) for name in ("old", "new")] == [True, False]
+    key.rename(tmp_path / PREVIOUS)
+    new.save(tmp_path)
+    certificate.write_bytes(trusted["new"] + trusted["old"])
+    assert serving.missing() == ""
+    assert [_accepts(trusted[name], serving) for name in ("old", "new")] == [True, True]
+    assert not _accepts(other.certificate.public_bytes(PEM), serving)
+    other.save(tmp_path)
+    (tmp_path / "ca.key").rename(tmp_path / PREVIOUS)
+    new.save(tmp_path)
+    certificate.write_bytes(trusted["new"] + trusted["old"])
+    with pytest.raises(ValueError, match="not the key of the second authority"):
+        Authority(certificate, key, NAMES, now).load()

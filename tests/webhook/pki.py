@@ -34,13 +34,15 @@ class Signer(NamedTuple):
         return _save(place / "tls.crt", built.sign(self.key, hashes.SHA256())), _save(place / "tls.key", key)
 
 
-def an_authority(name: str = "authority", *, start: datetime = START, life: timedelta = AGES) -> Signer:
-    """Makes an authority."""
+def an_authority(
+    name: str = "authority", *, start: datetime = START, life: timedelta = AGES, below: int | None = 0
+) -> Signer:
+    """Makes an authority; ``below`` is how many others may stand between it and a leaf."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     built = _builder(name, subject, key, start, life)
     for extension in (
-        x509.BasicConstraints(ca=True, path_length=0),
+        x509.BasicConstraints(ca=True, path_length=below),
         x509.KeyUsage(False, False, False, False, False, True, True, False, False),
     ):
         built = built.add_extension(extension, critical=True)
