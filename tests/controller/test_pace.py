@@ -27,6 +27,21 @@ def test_what_is_permitted_is_counted() -> None:
     assert pace.take(0) == 0
 
 
+def test_what_others_add_counts_in_the_same_minute() -> None:
+    """Also when it was more than is permitted: then one more is permitted when enough of them are old."""
+    clock = Clock()
+    pace = Pace(3, clock=clock)
+    pace.note(2)
+    clock.now += 10
+    assert pace.take(5) == 1
+    pace.note(2)
+    assert (pace.take(1), pace.wait()) == (0, MINUTE)
+    clock.now += MINUTE - 10
+    assert (pace.take(1), pace.wait()) == (0, 10.0)
+    clock.now += 10
+    assert pace.take(5) == 3
+
+
 def test_no_minute_sees_more() -> None:
     """Whenever it is asked, for how many at once."""
     clock, chance = Clock(), random.Random(7)

@@ -1,5 +1,6 @@
 """What wakes whom: a run that waits for pods looks again whenever one of those before it lets go of something."""
 
+import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
@@ -14,6 +15,7 @@ from toe.api.reasons import Reason
 from toe.controller.pace import Pace
 from toe.controller.reconcile import Controller, Key
 from toe.errors import ClusterError, UnavailableError
+from toe.kube.cache import Cache
 from toe.kube.client import Client
 from toe.kube.resource import Resource
 from toe.plan.conditions import is_true
@@ -46,11 +48,12 @@ class Memorial:
 class Scene:
     """Is a controller without workers whose caches hold one config and what a test adds."""
 
-    def __init__(self, **settings: int) -> None:
+    def __init__(self, *, stands_by: bool = False, **settings: int) -> None:
         self.server = Memorial()
         own = msgspec.structs.replace(SETTINGS, **settings)
         self.controller = Controller(cast(Client, self.server), own, lambda: NOW)
-        self.controller._queue.awaken(())
+        if not stands_by:
+            self.controller._begin()
         self.controller.caches.configs.observe(self.server.store("powertoolconfigs", a_config()))
 
     def pod(self, name: str, *labels: str) -> None:
@@ -285,6 +288,78 @@ async def test_no_two_passes_take_the_last_place() -> None:
     scene.server.meanwhile = lambda: seen.append(scene.controller._observer.active(scene.known("second")))
     await scene.controller._reconcile_run(Key("run", "production", "first"))
     assert seen == [1]
+
+
+async def test_who_takes_over_reads_everything_before_anything_is_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the last leader wrote last may not have come over the watches yet: a pod that is taken is not free."""
+    scene, leads = Scene(), asyncio.Event()
+    scene.pod("a", "a")
+    scene.run("taken", "a")
+    await scene.passes()
+    written = scene.known("taken")
+    late = Scene(stands_by=True)
+    late.pod("a", "a")
+    asked = []
+
+    async def nothing(cache: Cache[Any]) -> None:
+        pass
+
+    async def refresh(cache: Cache[Any]) -> None:
+        asked.append(cache)
+        if cache is late.controller.caches.runs:
+            cache.observe(written)
+
+    for name, stand_in in (("run", nothing), ("synced", nothing), ("refresh", refresh)):
+        monkeypatch.setattr(Cache, name, stand_in)
+    monkeypatch.setattr(Cache, "live", True)
+    work = asyncio.create_task(late.controller.run(workers=1, leads=leads))
+    late.run("late", "a")
+    await asyncio.sleep(0.05)
+    assert not late.known("late").status.conditions
+    leads.set()
+    async with asyncio.timeout(5):
+        while not late.known("late").status.conditions:  # noqa: ASYNC110 what a test waits for has no event
+            await asyncio.sleep(0.01)
+    assert is_waiting(late.known("late"))
+    assert set(asked) == set(late.controller.caches.all)
+    assert await late.controller.drain()
+    work.cancel()
+
+
+async def test_an_end_waits_for_the_passes_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And tells when one does not end: something of it may still be on its way to the API server."""
+    scene, go_on, began = Scene(), asyncio.Event(), asyncio.Event()
+
+    async def slow(key: Key) -> None:
+        began.set()
+        await go_on.wait()
+
+    monkeypatch.setattr(scene.controller, "_reconcile", slow)
+    scene.controller._queue.add(Key("run", "production", "slow"))
+    scene.controller._workers = [asyncio.create_task(scene.controller._work())]
+    await began.wait()
+    assert not await scene.controller.drain(0.05)
+    draining = asyncio.create_task(scene.controller.drain(5))
+    await asyncio.sleep(0.05)
+    assert not draining.done()
+    go_on.set()
+    assert await draining
+
+
+async def test_who_stands_by_counts_what_the_leader_adds() -> None:
+    """In the minute in which it takes over no more are added than one of them may."""
+    scene = Scene(stands_by=True, max_injections_per_minute=3)
+    for name in ("a", "b"):
+        scene.pod(name, name)
+        pod = merged(scene.server.objects["pods", name], {"spec": {"ephemeralContainers": [{"name": f"toe-x-{name}"}]}})
+        scene.controller.caches.pods.observe(scene.server.store("pods", msgspec.convert(pod, Pod)))
+    scene.controller._begin()
+    for name in ("c", "d"):
+        scene.pod(name, "all")
+    scene.run("wide", "all")
+    await scene.passes()
+    pods = [scene.server.objects["pods", name] for name in ("c", "d")]
+    assert sum("ephemeralContainers" in pod["spec"] for pod in pods) == 1
 
 
 async def test_no_more_containers_than_permitted_are_added_in_a_minute() -> None:

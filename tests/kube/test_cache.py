@@ -108,6 +108,18 @@ async def test_one_request_lists_and_watches() -> None:
         assert len(follower.cache) == 2
 
 
+async def test_what_the_watch_has_not_told_yet_can_be_asked_for() -> None:
+    """The watch goes on, and what it tells late changes nothing."""
+    late = event("MODIFIED", a_pod("a", 11))
+    watch = streams(*beginning(a_pod("a", 3), a_pod("b", 4)), 0.3, late, event("MODIFIED", a_pod("c", 14)), 5.0)
+    async with following(watch, says(page(a_pod("a", 12), a_pod("c", 13), version=13))) as (follower, server):
+        await asyncio.wait_for(follower.cache.synced(), 10)
+        await follower.cache.refresh()
+        assert follower.tags == {"a12", "c13"}
+        await follower.until(lambda: follower.tags == {"a12", "c14"})
+        assert len(watches(server)) == 1
+
+
 async def test_nothing_is_shown_before_everything_is_there() -> None:
     """Before the bookmark that ends the beginning the cache is empty; what is deleted in between never shows."""
     answer = streams(

@@ -1,11 +1,13 @@
 """Promises of the client: typed answers, exact requests."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
 import msgspec
 import pytest
+from aiohttp import web
 
 from tests.kube.scripted import Answer, Scripted, a_pod, cuts, page, refuses, says, streams
 from toe.errors import ConflictError, DecodeError, ExpiredError, NotFoundError, UnavailableError
@@ -204,7 +206,7 @@ async def test_a_stream_that_is_refused_raises_what_the_server_says() -> None:
 
 
 async def test_who_may_not_write_sends_nothing_but_reads() -> None:
-    """Right before it is sent, also on a repetition."""
+    """And does not try again, not even a question that changes nothing."""
     allowed = [True]
     answers = [says({"metadata": {"name": "x"}})] * 3
     async with Scripted(answers) as server, Client(server.access, permits=lambda: bool(allowed)) as client:
@@ -212,5 +214,34 @@ async def test_who_may_not_write_sends_nothing_but_reads() -> None:
         allowed.clear()
         with pytest.raises(UnavailableError, match="does not lead"):
             await client.raw("PATCH", "/api/v1/x", body={})
+        with pytest.raises(UnavailableError, match="does not lead"):
+            await client.raw("POST", "/api/v1/reviews", body={}, repeatable=True)
         await client.raw("GET", "/api/v1/x")
+        assert client.requests["post", "reviews", 0] == 1
     assert [asked.method for asked in server.asked] == ["PATCH", "GET"]
+
+
+async def test_a_write_that_waited_for_a_connection_is_judged_when_it_has_one() -> None:
+    """What was permitted when it began to wait may not be any more."""
+    allowed, under_way, go_on = [True], asyncio.Event(), asyncio.Event()
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        under_way.set()
+        await go_on.wait()
+        return web.json_response({})
+
+    async with (
+        Scripted([slow]) as server,
+        Client(server.access, connections=1, permits=lambda: bool(allowed)) as client,
+    ):
+        first = asyncio.create_task(client.raw("GET", "/api/v1/x"))
+        await under_way.wait()
+        second = asyncio.create_task(client.raw("PATCH", "/api/v1/x", body={}))
+        await asyncio.sleep(0.05)
+        allowed.clear()
+        go_on.set()
+        await first
+        with pytest.raises(UnavailableError, match="does not lead"):
+            await second
+        await client.raw("GET", "/api/v1/x")
+    assert [asked.method for asked in server.asked] == ["GET", "GET"]

@@ -18,14 +18,24 @@ class Pace:
     def take(self, wanted: int) -> int:
         """Returns how many of those wanted are permitted now, and counts them."""
         now = self._clock()
-        while self._taken and self._taken[0] <= now - MINUTE:
-            self._taken.popleft()
-        permitted = min(wanted, self._most - len(self._taken))
+        self._forget(now)
+        permitted = max(0, min(wanted, self._most - len(self._taken)))
         self._taken.extend([now] * permitted)
         return permitted
 
+    def note(self, others: int) -> None:
+        """Counts what somebody else has just added: it is of the same minute."""
+        now = self._clock()
+        self._forget(now)
+        self._taken.extend([now] * others)
+
     def wait(self) -> float:
         """Returns the seconds until one more is permitted."""
-        if len(self._taken) < self._most:
+        too_many = len(self._taken) - self._most
+        if too_many < 0:
             return 0.0
-        return max(0.0, self._taken[0] + MINUTE - self._clock())
+        return max(0.0, self._taken[too_many] + MINUTE - self._clock())
+
+    def _forget(self, now: float) -> None:
+        while self._taken and self._taken[0] <= now - MINUTE:
+            self._taken.popleft()

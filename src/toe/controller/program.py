@@ -23,7 +23,7 @@ from toe.controller.tickets import TicketKey
 from toe.errors import SettingsError
 from toe.kube.access import Access, access_flags, chosen_access
 from toe.kube.client import Client
-from toe.kube.lease import Election
+from toe.kube.lease import DURATION, Election
 from toe.kube.lifetime import live, stoppable
 from toe.kube.log import LOG_LEVELS, configure_log
 from toe.kube.settings import chosen_settings, settings_flags
@@ -47,12 +47,12 @@ def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], date
     options = _options(arguments)
     configure_log(options.log_level)
     try:
-        access, settings = chosen_access(options, around), _settings(options)
+        access, settings, lease = chosen_access(options, around), _settings(options), _lease_seconds(options)
         key = TicketKey(options.ticket_key) if options.ticket_key else None
     except SettingsError as error:
         print(f"toe controller: {error}", file=sys.stderr)
         return 2
-    return uvloop.run(_serve(access, settings, options, clock, key))
+    return uvloop.run(_serve(access, settings, options, clock, key, lease))
 
 
 async def _serve(
@@ -61,13 +61,15 @@ async def _serve(
     options: argparse.Namespace,
     clock: Callable[[], datetime],
     key: TicketKey | None,
+    lease_seconds: int,
 ) -> int:
     async with AsyncExitStack() as stack:
         stop = await stack.enter_async_context(stoppable())
         election = None
         if options.leader_elect:
             asking = await stack.enter_async_context(Client(access, connections=2))  # never behind the work's requests
-            election = Election(asking, settings.system_namespace, options.lease_name, _identity(options), clock)
+            name, namespace = options.lease_name, settings.system_namespace
+            election = Election(asking, namespace, name, _identity(options), clock, duration=lease_seconds)
         permits = election.holds if election is not None else None
         client = await stack.enter_async_context(Client(access, permits=permits))
         controller = Controller(client, settings, clock, fenced_pod=options.fenced_pod, sign=key.sign if key else None)
@@ -80,8 +82,14 @@ async def _serve(
         parts = [controller.run(workers=options.workers, ready=_ready, leads=leads)]
         if election is not None:
             parts.append(election.run())
-        status = await live("controller", stop, *parts, last=controller.drain)
-        if election is not None:
+        is_drained = False
+
+        async def last() -> None:
+            nonlocal is_drained
+            is_drained = await controller.drain()
+
+        status = await live("controller", stop, *parts, last=last)
+        if election is not None and is_drained:  # else a write may be under way yet: the Lease has to run out
             await election.release()
         return status
 
@@ -128,6 +136,12 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--identity", metavar="NAME", help="begins our name in the Lease; default: that of --fenced-pod"
     )
     parser.add_argument("--lease-name", default="toe-controller", metavar="NAME", help="of the Lease (%(default)s)")
+    parser.add_argument(
+        "--lease-duration",
+        default=f"{DURATION:.0f}s",
+        metavar="DURATION",
+        help="how long after the last renewal another one takes over; work stops after two thirds of it (%(default)s)",
+    )
     parser.add_argument("--health-port", type=int, help="serves /healthz and /readyz there; default: nowhere")
     parser.add_argument("--log-level", default="info", choices=LOG_LEVELS)
     return parser.parse_args(arguments)
@@ -170,6 +184,14 @@ def _collector(options: argparse.Namespace) -> tuple[str, str]:
     if "-----BEGIN CERTIFICATE-----" not in authority or "PRIVATE KEY" in authority:
         raise SettingsError(f"--collector-ca {options.collector_ca}: certificates in PEM are wanted, and no key")
     return checked_endpoint(options.collector), authority
+
+
+def _lease_seconds(options: argparse.Namespace) -> int:
+    """Returns how long the Lease lasts; the API keeps whole seconds."""
+    seconds = _duration("--lease-duration", options.lease_duration).total_seconds()
+    if seconds < 3 or seconds != int(seconds):
+        raise SettingsError(f"--lease-duration {options.lease_duration}: whole seconds, at least 3s, are wanted")
+    return int(seconds)
 
 
 def _duration(flag: str, text: str) -> timedelta:

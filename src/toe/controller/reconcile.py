@@ -89,6 +89,8 @@ class Controller:
         self._pace = Pace(settings.max_injections_per_minute)
         self._memory = Memory()
         self._writing: dict[str, object] = {}
+        self._workers: list[asyncio.Task[None]] = []
+        self._stands_by = True
         self.events = EventRecorder(client)
         self.caches = Caches(
             runs=Cache(client, POWERTOOLS, on_change=self._run_changed, indexes=RUN_INDEXES),
@@ -109,7 +111,8 @@ class Controller:
     ) -> None:
         """Reconciles until it is cancelled: follows the caches, and starts the workers when all are synced.
 
-        Until ``leads`` is set it stands by: it follows, and writes and asks nothing.
+        Until ``leads`` is set it stands by: it follows, and writes and asks nothing. Then everything is read once more:
+        what the last leader wrote last is known before anything is decided.
         """
         async with asyncio.TaskGroup() as group:
             for cache in self.caches.all:
@@ -123,20 +126,34 @@ class Controller:
             ready()
             if leads is not None:
                 await leads.wait()
-            self._queue.awaken(self._everything())
+                async with asyncio.TaskGroup() as reading:
+                    for cache in self.caches.all:
+                        reading.create_task(cache.refresh())
+            self._begin()
             if self._fence is not None:
                 group.create_task(self._fence.run(), name="fence")
             for number in range(workers):
-                group.create_task(self._work(), name=f"worker {number}")
+                self._workers.append(group.create_task(self._work(), name=f"worker {number}"))
+
+    def _begin(self) -> None:
+        self._stands_by = False
+        self._queue.awaken(self._everything())
 
     def _everything(self) -> Iterator[Key]:
         yield from (Key("config", *config.metadata.key) for config in self.caches.configs.list())
         yield from (Key("run", *run.metadata.key) for run in self.caches.runs.list() if not run.status.is_finished)
 
-    async def drain(self, seconds: float = 5.0) -> None:
-        """Takes no more keys and gives events their last chance."""
+    async def drain(self, seconds: float = 5.0) -> bool:
+        """Takes no more keys, ends what is under way, and gives events their last chance.
+
+        Returns whether every pass ended in time: nothing of ours is on its way to the API server any more.
+        """
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + seconds
         self._queue.close()
-        await self.events.flush(timeout=seconds)
+        under_way = (await asyncio.wait(self._workers, timeout=seconds))[1] if self._workers else set()
+        await self.events.flush(timeout=max(0.0, ends - loop.time()))
+        return not under_way
 
     async def _work(self) -> None:
         while (key := await self._queue.get()) is not None:
@@ -252,6 +269,9 @@ class Controller:
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         pod = new or old
         assert pod is not None
+        if self._stands_by and new is not None:
+            # What the leader adds counts in our minute, should we lead next; also what was there when we came and runs.
+            self._pace.note(len(live_tools(new) - (live_tools(old) if old is not None else frozenset())))
         if old is None or new is None or _fate(old) != _fate(new):
             self._wake(HELD_POD, pod.metadata.uid)
         if old is not None and (new is None or live_tools(old) != live_tools(new)):

@@ -180,6 +180,14 @@ class Cache(Generic[T]):
                     return
             except InvalidError:
                 self._watch_list = False  # the server does not know sendInitialEvents, or not for this kind
+        await self.refresh()
+
+    async def refresh(self) -> None:
+        """Reads everything by pages: what was on the server when this was called is here when it returns.
+
+        A watch tells the truth, but late: up to the time in which a dead one is found. Whoever begins to decide from
+        what others wrote asks for this first.
+        """
         asked_at = self._mirror.position
         raws, version = await self._client.list_raw(
             self._resource, self._namespace, label_selector=self._label_selector

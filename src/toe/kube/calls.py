@@ -11,12 +11,11 @@ from toe.errors import ClusterError, UnavailableError
 from toe.kube.access import Access
 from toe.kube.lines import Lines
 from toe.kube.status import refusal
-from toe.kube.transport import AMBIGUOUS, NEVER_SENT, Transport
+from toe.kube.transport import AMBIGUOUS, NEVER_SENT, NOT_LEADING, Transport
 
 Observer = Callable[[str, str, int, float], None]
 Params = Mapping[str, str | int | bool]
 
-NOT_LEADING = "NotLeading"
 DEADLINE = 30.0
 ATTEMPTS = 5
 FIRST_RETRY = 0.1
@@ -38,8 +37,8 @@ class Calls:
         self.requests: Counter[tuple[str, str, int]] = Counter()
         self._server = access.server
         self._deadline = deadline
-        self._observer, self._permits = observer, permits
-        self._transport = Transport(access, connections=connections)
+        self._observer = observer
+        self._transport = Transport(access, connections=connections, permits=permits)
 
     async def close(self) -> None:
         """Closes all connections."""
@@ -99,8 +98,6 @@ class Calls:
         attempt = 0
         while True:
             attempt += 1
-            if self._permits is not None and method not in ("GET", "HEAD") and not self._permits():
-                raise UnavailableError(f"{method} {label} is not sent: this process does not lead", reason=NOT_LEADING)
             answer, error = await self._once(method, url, sent, body, ends, verb, label, reload=not reloaded)
             if error is None:
                 return answer
@@ -165,7 +162,7 @@ def _may_repeat(error: ClusterError, repeatable: bool) -> bool:
     5xx may come after the object was stored.
     Source: https://kubernetes.io/docs/concepts/cluster-administration/flow-control/
     """
-    if not isinstance(error, UnavailableError):
+    if not isinstance(error, UnavailableError) or error.reason == NOT_LEADING:
         return False
     if repeatable:
         return True

@@ -2,8 +2,8 @@
 
 As client-go's leader election: whoever finds the Lease unchanged for its whole duration, by his own clock, takes it. No
 time of another process is ever compared with ours, so clocks may differ. Two rules beside: the holder stops when it
-could not renew for :data:`DEADLINE` seconds, which is before the Lease runs out; and each write asks
-:meth:`Election.holds` first, so that a process which was frozen, and does not know it, writes nothing when it wakes.
+could not renew for two thirds of the duration; and each write asks :meth:`Election.holds` first, so that a process
+which was frozen, and does not know it, writes nothing when it wakes. Who has stopped never begins again: it ends.
 
 Source: https://kubernetes.io/docs/concepts/architecture/leases/
 """
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NoReturn
 
+import msgspec
 import structlog
 
 from toe.errors import ClusterError, ConflictError, NotFoundError
@@ -22,12 +23,12 @@ from toe.kube.resource import LEASES, Lease, LeaseSpec
 
 DURATION = 15.0
 """Seconds that a Lease lasts unrenewed."""
-DEADLINE = 10.0
-"""Seconds after the last renewal was sent in which its holder may work."""
-PERIOD = 2.0
-"""Seconds between two renewals."""
-LOOK = 1.0
-"""Seconds between two looks of those who stand by."""
+DEADLINE = 2 / 3
+"""Of the duration: how long its holder may work from when the last renewal that came through was sent."""
+PERIOD = 2 / 15
+"""Of the duration: between two renewals."""
+LOOK = 1 / 15
+"""Of the duration: between two looks of those who stand by."""
 
 _log = structlog.get_logger(__name__)
 
@@ -51,13 +52,20 @@ class Election:
         name: str,
         identity: str,
         clock: Callable[[], datetime],
+        *,
+        duration: float = DURATION,
         now: Callable[[], float] = uptime,
     ) -> None:
-        """``client`` must not be one that asks :meth:`holds`; ``identity`` is ours alone, also after a restart."""
+        """``client`` must not be one that asks :meth:`holds`; ``identity`` is ours alone, also after a restart.
+
+        ``duration`` is whole seconds.
+        """
         self._client, self._namespace, self._name, self._identity = client, namespace, name, identity
-        self._clock, self._now = clock, now
+        self._clock, self._duration, self._now = clock, duration, now
         self._seen: Lease | None = None
-        self._seen_at = 0.0
+        self._seen_at = 0.0  # since when it has said just that, or has been gone
+        self._is_gone = False
+        self._is_doubtful = True  # a write of ours may have come through, or somebody else's
         self._until = 0.0
         self.won = asyncio.Event()
         """Is set when this process begins to work."""
@@ -68,92 +76,101 @@ class Election:
 
     async def run(self) -> NoReturn:
         """Stands by until the Lease is won, then renews it; raises LostError when it is not held any more."""
-        while not await self._tried():  # noqa: ASYNC110 another process's Lease sets no event of ours
-            await asyncio.sleep(LOOK)
+        while not await self._tried(DEADLINE / 2 * self._duration):  # noqa: ASYNC110 it is others who give a Lease up
+            await asyncio.sleep(LOOK * self._duration)
         self.won.set()
         _log.info("this process leads", lease=self._name, identity=self._identity)
-        while True:
-            await asyncio.sleep(PERIOD)
-            held = await self._tried()
-            if not self.holds():
-                raise LostError(f"the Lease {self._name} could not be renewed in {DEADLINE:.0f} s")
-            if not held and self._seen is not None and self._seen.spec.holder_identity != self._identity:
-                raise LostError(f"the Lease {self._name} is held by {self._seen.spec.holder_identity!r}")
+        while self.holds():
+            pause = (LOOK if self._is_doubtful else PERIOD) * self._duration
+            await asyncio.sleep(min(pause, self._until - self._now()))
+            if self.holds():
+                await self._tried(min(DEADLINE / 2 * self._duration, self._until - self._now()))
+        holder = self._seen.spec.holder_identity if self._seen is not None else None
+        if holder != self._identity:
+            raise LostError(f"the Lease {self._name} is held by {holder!r}")
+        raise LostError(f"the Lease {self._name} could not be renewed in {DEADLINE * self._duration:.0f} s")
 
     async def release(self) -> None:
         """Gives the Lease up, so that the next one need not wait; to be called when all work has ended."""
         held, self._until = self.holds(), 0.0
-        if not held or self._seen is None:
+        if not held:
             return
         try:
-            async with asyncio.timeout(PERIOD):
-                await self._write(self._seen, LeaseSpec(holder_identity="", lease_transitions=self._transitions(0)))
+            async with asyncio.timeout(PERIOD * self._duration):
+                if self._is_doubtful:
+                    await self._look()
+                if self._seen is not None and self._seen.spec.holder_identity == self._identity:
+                    await self._write(self._seen, LeaseSpec(holder_identity=""))
         except (ClusterError, TimeoutError) as error:
             _log.warning("the Lease was not released", error=str(error))
 
-    async def _tried(self) -> bool:
-        """Acquires or renews once; returns whether this process holds the Lease now. What fails is told, once."""
+    async def _tried(self, seconds: float) -> bool:
+        """Acquires or renews once; returns whether this process may write now. What fails is told."""
         try:
-            async with asyncio.timeout(DEADLINE / 2):
-                return await self._attempt()
+            async with asyncio.timeout(seconds):
+                await self._attempt()
+        except ConflictError:
+            pass  # somebody was faster
         except (ClusterError, TimeoutError) as error:
-            if not isinstance(error, ConflictError):
-                _log.warning("the Lease was not reached", lease=self._name, error=str(error) or "no answer in time")
-            self._forget()
-            return False
+            _log.warning("the Lease was not reached", lease=self._name, error=str(error) or "no answer in time")
+        return self.holds()
 
-    async def _attempt(self) -> bool:
-        if self._seen is None or self._seen.spec.holder_identity != self._identity or not self.holds():
+    async def _attempt(self) -> None:
+        if self._is_doubtful or not self.holds():
             await self._look()
-        sent = self._now()
-        if self._seen is None:
-            kind = {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": {"name": self._name}}
-            stored = await self._client.create(LEASES, self._namespace, {**kind, "spec": self._spec(0)})
-        elif self._seen.spec.holder_identity == self._identity:
-            stored = await self._write(self._seen, self._spec(self._transitions(0), acquired=False))
-        elif self._is_free(self._seen):
-            stored = await self._write(self._seen, self._spec(self._transitions(1)))
+        before = self._seen
+        is_ours = before is not None and before.spec.holder_identity == self._identity
+        if before is not None and not is_ours and (self.won.is_set() or not self._is_free(before)):
+            return
+        sent, self._is_doubtful = self._now(), True
+        spec = self._renewed(before.spec) if before is not None and is_ours else self._acquired(before)
+        if before is None or self._is_gone:
+            lease = {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": {"name": self._name}}
+            stored = await self._client.create(LEASES, self._namespace, {**lease, "spec": spec})
         else:
-            return False
-        self._until = sent + DEADLINE
+            stored = await self._write(before, spec)
         self._observe(stored)
-        return True
+        self._until = sent + DEADLINE * self._duration
 
     async def _look(self) -> None:
+        """Reads the Lease. One that somebody removed counts for its duration more: its holder may not know yet."""
         try:
             self._observe(await self._client.get(LEASES, self._namespace, self._name))
         except NotFoundError:
-            self._seen = None
+            if not self._is_gone:
+                self._is_gone, self._seen_at = True, self._now()
+            self._is_doubtful = False
 
     def _observe(self, lease: Lease) -> None:
         """Notes what the Lease says, and since when it has said just that."""
         before = self._seen
         if before is None or before.metadata.resource_version != lease.metadata.resource_version:
             self._seen_at = self._now()
-        self._seen = lease
-
-    def _forget(self) -> None:
-        """Has the Lease read again before the next write: somebody else may have written it. The clock goes on."""
-        if self._seen is not None and self._seen.spec.holder_identity == self._identity:
-            self._seen, self._seen_at = None, self._now()
+        self._seen, self._is_gone, self._is_doubtful = lease, False, False
+        if lease.spec.holder_identity != self._identity:
+            self._until = 0.0
 
     def _is_free(self, lease: Lease) -> bool:
         spec = lease.spec
-        return not spec.holder_identity or self._now() >= self._seen_at + (spec.lease_duration_seconds or DURATION)
+        is_given_up = not spec.holder_identity and not self._is_gone
+        return is_given_up or self._now() >= self._seen_at + (spec.lease_duration_seconds or self._duration)
 
-    def _transitions(self, more: int) -> int:
-        return (self._seen.spec.lease_transitions or 0) + more if self._seen is not None else 0
-
-    def _spec(self, transitions: int, *, acquired: bool = True) -> LeaseSpec:
-        now = self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        before = self._seen.spec.acquire_time if self._seen is not None and not acquired else None
+    def _acquired(self, before: Lease | None) -> LeaseSpec:
+        now = self._wall_time()
         return LeaseSpec(
             holder_identity=self._identity,
-            lease_duration_seconds=int(DURATION),
-            acquire_time=before or now,
+            lease_duration_seconds=int(self._duration),
+            acquire_time=now,
             renew_time=now,
-            lease_transitions=transitions,
+            lease_transitions=(before.spec.lease_transitions or 0) + 1 if before is not None else 0,
         )
+
+    def _renewed(self, before: LeaseSpec) -> LeaseSpec:
+        return msgspec.structs.replace(before, renew_time=self._wall_time())
+
+    def _wall_time(self) -> str:
+        """Returns what people read; nobody decides by it."""
+        return self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
     async def _write(self, seen: Lease, spec: LeaseSpec) -> Lease:
         """Writes over just what was seen: whoever was faster makes it fail."""

@@ -6,7 +6,7 @@ import os
 import ssl
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 
 import aiohttp
@@ -28,6 +28,7 @@ CONNECTIONS = 64
 CONNECT_TIMEOUT = 10.0
 NEVER_SENT = "NeverSent"
 AMBIGUOUS = "Ambiguous"
+NOT_LEADING = "NotLeading"
 USER_AGENT = f"toe/{__version__}"
 _NO_CONNECTION = (
     ClientConnectorError,
@@ -40,11 +41,15 @@ _NO_CONNECTION = (
 class Transport:
     """Sends one request with the credentials of this moment. It repeats nothing.
 
-    Streams have a pool without limit of their own, so that watches never take a place from writes.
+    Streams have a pool without limit of their own, so that watches never take a place from writes. ``permits`` is asked
+    of anything but a read when it has its connection: it may have waited long for that, and the process been frozen.
     """
 
-    def __init__(self, access: Access, *, connections: int = CONNECTIONS) -> None:
+    def __init__(
+        self, access: Access, *, connections: int = CONNECTIONS, permits: Callable[[], bool] | None = None
+    ) -> None:
         self._access = access
+        self._request_class = _permitted(permits) if permits is not None else aiohttp.ClientRequest
         self._connections = connections
         self._credential: Credential | None = None
         self._sessions: tuple[aiohttp.ClientSession, aiohttp.ClientSession] | None = None
@@ -82,8 +87,8 @@ class Transport:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Sends one request and yields the answer's head; raises UnavailableError when no answer came.
 
-        Its ``reason`` is NeverSent when no connection came about, so that nothing can have been executed, and Ambiguous
-        when the connection was lost afterwards.
+        Its ``reason`` is NeverSent when no connection came about, so that nothing can have been executed, Ambiguous
+        when the connection was lost afterwards, and NotLeading when it was not permitted.
         """
         if self._sessions is None:
             raise RuntimeError("prepare() comes before request()")
@@ -150,7 +155,20 @@ class Transport:
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             middlewares=(_once,),
+            request_class=self._request_class,
         )
+
+
+def _permitted(permits: Callable[[], bool]) -> type[aiohttp.ClientRequest]:
+    """Makes the requests that ask once more right before they are sent."""
+
+    class Permitted(aiohttp.ClientRequest):
+        async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+            if self.method not in ("GET", "HEAD") and not permits():
+                raise UnavailableError(f"{self.method} is not sent: this process does not lead", reason=NOT_LEADING)
+            return await super().send(conn)
+
+    return Permitted
 
 
 async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
