@@ -42,11 +42,13 @@ previous.key: {{ dig "data" "ca.key" "" $old | b64dec | toJson }}
 {{- if and $old (eq (dig "metadata" "annotations" "toe.run/generation" "" $old) $generation) -}}
 ticket.key: {{ dig "data" "ticket.key" "" $old | b64dec | toJson }}
 ticket.crt: {{ dig "data" "ticket.crt" "" $old | b64dec | toJson }}
+previous.key: {{ dig "data" "previous.key" "" $old | b64dec | toJson }}
 previous.crt: {{ dig "data" "previous.crt" "" $old | b64dec | toJson }}
 {{- else -}}
 {{- $key := genPrivateKey "ed25519" -}}
 ticket.key: {{ $key | toJson }}
 ticket.crt: {{ (genCAWithKey "toe tickets" 3650 $key).Cert | toJson }}
+previous.key: {{ dig "data" "ticket.key" "" $old | b64dec | toJson }}
 previous.crt: {{ dig "data" "ticket.crt" "" $old | b64dec | toJson }}
 {{- end -}}
 {{- end -}}
