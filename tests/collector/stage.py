@@ -168,6 +168,7 @@ class Collector:
         self.tickets = Tickets(self.keys)
         certificate, key = an_authority().issue(place, "collector")
         self.tls = (certificate, key)
+        self.serving: tuple[str, ...] = ("--tls-cert", str(certificate), "--tls-key", str(key))
         self.trust = ssl.create_default_context()
         self.trust.check_hostname, self.trust.verify_mode = False, ssl.CERT_NONE
         self._kubeconfig = kubeconfig
@@ -180,7 +181,7 @@ class Collector:
                 *(sys.executable, "-m", "toe.main", "collector"),
                 *("--kubeconfig", str(self._kubeconfig), "--port", str(self.port)),
                 *("--store", str(self.store), "--scratch", str(self.scratch), "--ticket-keys", str(self.keys)),
-                *("--tls-cert", str(self.tls[0]), "--tls-key", str(self.tls[1])),
+                *self.serving,
                 *self.flags,
                 stdout=log,
                 stderr=log,

@@ -22,7 +22,8 @@ from toe.collector.frontproxy import NOBODY, FrontProxy, Trust, read_trust
 from toe.collector.people import Person
 from toe.collector.refusals import RefusedError
 from toe.errors import DecodeError, NotFoundError, UnavailableError
-from toe.kube.serving import Listener, MountedFiles
+from toe.kube.authority import LIFE, Authority
+from toe.kube.serving import Certificate, Listener, MountedFiles, _handshake
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ALICE = {"X-Remote-User": "alice"}
@@ -263,6 +264,23 @@ async def test_a_certificate_to_serve_follows_its_files(place: Place, signer: Si
     an_authority("another").issue(tmp_path, "127.0.0.1")
     assert (tmp_path / "tls.crt").read_bytes() != before
     assert (await place.who(client))["username"] == "alice"
+
+
+def test_a_leaf_of_our_own_is_renewed_for_the_api_server_and_for_readiness(signer: Signer, tmp_path: Path) -> None:
+    """Both look at the same authority, and neither takes the renewal away from the other."""
+    clock = [NOW]
+    files = an_authority().save(tmp_path)
+    certificate = Certificate(Authority(*files, ("127.0.0.1",), lambda: clock[-1]))
+    proxy = FrontProxy(certificate.source, lambda: clock[-1])
+    proxy.trust = read_trust(_data(signer))
+    seen: set[bytes] = set()
+    for renewals in range(4):
+        clock.append(clock[-1] + LIFE * 2 / 3)
+        for serving in (proxy.context(), certificate.context()):
+            client = ssl.create_default_context()
+            client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+            seen.add(_handshake(client, serving, None).getpeercert(binary_form=True) or b"")
+        assert len(seen) == 2 * (renewals + 1)
 
 
 class Cluster:

@@ -2,15 +2,16 @@
 
 import asyncio
 import ssl
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import pairwise, permutations
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.webhook.pki import START, an_authority
+from tests.webhook.pki import START, Signer, an_authority
 from toe.errors import SettingsError
 from toe.kube.authority import LIFE, PREVIOUS, SKEW, Authority
 from toe.kube.serving import Certificate, Pem, _handshake
@@ -133,22 +134,59 @@ def _accepts(trusted: bytes, serving: Certificate) -> bool:
     return True
 
 
-def test_after_a_roll_over_who_knows_the_old_one_and_who_knows_the_new_one_both_accept(tmp_path: Path) -> None:
+def roll_over(place: Path, new: Signer, *, order: tuple[str, ...] = (PREVIOUS, "ca.crt", "ca.key")) -> Iterator[str]:
+    """Puts a new authority before the one in a directory, one file after the other; yields after each."""
+    old = {name: (place / name).read_bytes() for name in ("ca.crt", "ca.key")}
+    (made := place / "made").mkdir()
+    certificate, key = (path.read_bytes() for path in new.save(made))
+    contents = {PREVIOUS: old["ca.key"], "ca.crt": certificate + old["ca.crt"], "ca.key": key}
+    for name in order:
+        (place / name).write_bytes(contents[name])
+        yield name
+
+
+ROLL_OVERS = {
+    "other names": [an_authority(name, below=None) for name in ("toe-ca 1", "toe-ca 2")],
+    "the same name": [an_authority("toe-ca", below=None, identified=True) for _ in range(2)],
+}
+"""Two authorities of the same name are told apart by what they say of their keys."""
+
+
+@pytest.mark.parametrize("case", ROLL_OVERS)
+def test_after_a_roll_over_who_knows_the_old_one_and_who_knows_the_new_one_both_accept(
+    tmp_path: Path, case: str
+) -> None:
     """A tool that was started before trusts the old authority alone; whoever comes later may know the new one alone."""
-    old, new, other = (an_authority(name, below=None) for name in ("toe-ca 1", "toe-ca 2", "other"))
+    old, new = ROLL_OVERS[case]
     certificate, key = old.save(tmp_path)
-    trusted = {name: signer.certificate.public_bytes(PEM) for name, signer in (("old", old), ("new", new))}
+    one, other = (signer.certificate.public_bytes(PEM) for signer in (old, new))
     serving = Certificate(Authority(certificate, key, NAMES, now), trust=certificate, name=NAMES[0])
-    assert [_accepts(trusted[name], serving) for name in ("old", "new")] == [True, False]
-    key.rename(tmp_path / PREVIOUS)
-    new.save(tmp_path)
-    certificate.write_bytes(trusted["new"] + trusted["old"])
+    assert [_accepts(bundle, serving) for bundle in (one, other)] == [True, False]
+    for _ in roll_over(tmp_path, new):
+        pass
     assert serving.missing() == ""
-    assert [_accepts(trusted[name], serving) for name in ("old", "new")] == [True, True]
-    assert not _accepts(other.certificate.public_bytes(PEM), serving)
-    other.save(tmp_path)
-    (tmp_path / "ca.key").rename(tmp_path / PREVIOUS)
-    new.save(tmp_path)
-    certificate.write_bytes(trusted["new"] + trusted["old"])
+    assert [_accepts(bundle, serving) for bundle in (one, other, one + other, other + one)] == [True] * 4
+    assert not _accepts(an_authority().certificate.public_bytes(PEM), serving)
+
+
+@pytest.mark.parametrize("order", list(permutations((PREVIOUS, "ca.crt", "ca.key"))), ids=" ".join)
+def test_half_a_roll_over_is_as_good_as_none(tmp_path: Path, order: tuple[str, ...]) -> None:
+    """Whichever file comes first, what is served fits what is trusted, and when it ends is known."""
+    old, new = ROLL_OVERS["other names"]
+    certificate, key = old.save(tmp_path)
+    serving = Certificate(Authority(certificate, key, NAMES, now), trust=certificate, name=NAMES[0])
+    for _ in roll_over(tmp_path, new, order=order):
+        assert serving.missing() == ""
+        assert serving.not_after > now().timestamp()
+        assert _accepts(certificate.read_bytes(), serving)
+    assert _accepts(old.certificate.public_bytes(PEM), serving)
+
+
+def test_another_key_than_that_of_the_authority_before_is_told(tmp_path: Path) -> None:
+    """It could vouch for nobody."""
+    certificate, key = an_authority("old").save(tmp_path)
+    for _ in roll_over(tmp_path, an_authority("new")):
+        pass
+    (tmp_path / PREVIOUS).write_bytes(key.read_bytes())
     with pytest.raises(ValueError, match="not the key of the second authority"):
         Authority(certificate, key, NAMES, now).load()

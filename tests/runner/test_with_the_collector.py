@@ -123,8 +123,8 @@ async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
 
 
 @asynccontextmanager
-async def acting(place: Path, program: Path, *flags: str) -> AsyncIterator[Scene]:
-    """Is a scene with one run."""
+async def acting(place: Path, program: Path, *flags: str, serving: tuple[str, ...] = ()) -> AsyncIterator[Scene]:
+    """Is a scene with one run; ``serving`` says with which certificate, where it is not a mounted one."""
     async with ToyApi() as api:
         await api.config(TOOL)
         await api.run(RUN)
@@ -133,6 +133,7 @@ async def acting(place: Path, program: Path, *flags: str) -> AsyncIterator[Scene
         authority = an_authority()
         authority.save(collector.place)
         authority.issue(collector.place, "127.0.0.1")
+        collector.serving = serving or collector.serving
         await collector.start()
         scene = Scene(place, program, collector, api)
         try:

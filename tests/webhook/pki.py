@@ -35,9 +35,17 @@ class Signer(NamedTuple):
 
 
 def an_authority(
-    name: str = "authority", *, start: datetime = START, life: timedelta = AGES, below: int | None = 0
+    name: str = "authority",
+    *,
+    start: datetime = START,
+    life: timedelta = AGES,
+    below: int | None = 0,
+    identified: bool = False,
 ) -> Signer:
-    """Makes an authority; ``below`` is how many others may stand between it and a leaf."""
+    """Makes an authority; ``below`` is how many others may stand between it and a leaf.
+
+    ``identified``: it says which key it has, as Helm's and cert-manager's do.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     built = _builder(name, subject, key, start, life)
@@ -46,6 +54,8 @@ def an_authority(
         x509.KeyUsage(False, False, False, False, False, True, True, False, False),
     ):
         built = built.add_extension(extension, critical=True)
+    if identified:
+        built = built.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     return Signer(built.sign(key, hashes.SHA256()), key)
 
 
