@@ -1,13 +1,16 @@
 """The catalog is kept equal to the configs, in the version that was seen."""
 
 import asyncio
+import itertools
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
+from aiohttp import web
 
-from tests.builders import SETTINGS, a_config, judged
+from tests.builders import NOW, SETTINGS, a_config, judged
 from tests.kube.scripted import Answer, Scripted, refuses, says
 from toe.api.meta import ObjectMeta
 from toe.api.powertoolcatalog import PowerToolCatalog, PowerToolCatalogSpec
@@ -45,7 +48,7 @@ class Following:
 async def _kept(catalog: PowerToolCatalog | None, answer: Answer, *, wakes: int = 0) -> tuple[CatalogKeeper, list[Any]]:
     """Keeps a catalog for half a second; returns the keeper and what was sent."""
     async with Scripted([answer]) as server, Client(server.access) as client:
-        keeper = CatalogKeeper(client, SETTINGS)
+        keeper = CatalogKeeper(client, SETTINGS, NOW)
         work = asyncio.create_task(keeper.run(Following(catalog)))  # type: ignore[arg-type]
         for _ in range(wakes):
             keeper.wake()
@@ -63,10 +66,12 @@ def _stored(spec: PowerToolCatalogSpec) -> Answer:
 
 def test_a_change_is_whole_and_fails_on_any_other_version() -> None:
     """All tools are written, and somebody else's write in between is never overwritten unseen."""
-    patch = change(EMPTY, WANTED)
+    patch = change(EMPTY, WANTED, NOW)
+    kept = patch["metadata"].pop("annotations")
     assert patch["metadata"] == {"uid": "u-1", "resourceVersion": "7"}
+    assert kept == {"toe.run/kept-since": NOW.isoformat()}
     assert [tool["name"] for tool in patch["spec"]["tools"]] == ["aperf"]
-    assert change(EMPTY, PowerToolCatalogSpec())["spec"] == {"tools": ()}
+    assert change(EMPTY, PowerToolCatalogSpec(), NOW)["spec"] == {"tools": ()}
 
 
 async def test_what_differs_is_written_once() -> None:
@@ -87,7 +92,9 @@ async def test_a_catalog_that_is_gone_is_made() -> None:
     """While there is none, nobody in the cluster can add an ephemeral container."""
     keeper, (made,) = await _kept(None, _stored(WANTED), wakes=20)
     assert (keeper.is_current, keeper.has_tried) == (True, True)
+    kept = made["metadata"].pop("annotations")
     assert made["metadata"] == {"name": "catalog", "namespace": "toe-system"}
+    assert kept == {"toe.run/kept-since": NOW.isoformat()}
     assert [tool["name"] for tool in made["spec"]["tools"]] == ["aperf"]
 
 
@@ -110,7 +117,46 @@ async def test_a_write_that_is_refused_is_tried_again_ever_more_slowly(
 
 
 async def test_writes_keep_their_distance() -> None:
-    """Two versions of toe that compile differently do not race, and many configs become few writes."""
+    """Many configs that are applied together become few writes."""
     keeper, sent = await _kept(EMPTY, _stored(PowerToolCatalogSpec()), wakes=40)
     assert 1 <= len(sent) <= 3
     assert keeper.has_tried
+
+
+def _by(since: datetime) -> PowerToolCatalog:
+    """Is a catalog that differs, as another process wrote it."""
+    meta = msgspec.structs.replace(META, annotations={"toe.run/kept-since": since.isoformat()})
+    return PowerToolCatalog(metadata=meta, spec=PowerToolCatalogSpec())
+
+
+@pytest.mark.parametrize(("age", "writes"), [(-60, 1), (0, 1), (60, 0)])
+async def test_what_a_younger_process_wrote_stands_for_a_while(age: int, writes: int) -> None:
+    """What an older one wrote, or somebody else after our own write, is put right at once."""
+    keeper, sent = await _kept(_by(NOW + timedelta(seconds=age)), _stored(WANTED), wakes=5)
+    assert (keeper.is_current, len(sent)) == (writes == 1, writes)
+
+
+async def test_patience_has_an_end_and_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The younger one may be gone, as after an upgrade that was taken back; while it is not, writes become rare."""
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(module, "SPACING_SECONDS", 0.0)
+    younger = NOW + timedelta(minutes=1)
+
+    moments: list[float] = []
+
+    async def overwritten(request: web.Request) -> web.StreamResponse:
+        moments.append(asyncio.get_running_loop().time())
+        return web.json_response(_by(younger), dumps=lambda obj: msgspec.json.encode(obj).decode())
+
+    async with Scripted([overwritten]) as server, Client(server.access) as client:
+        keeper = CatalogKeeper(client, SETTINGS, NOW)
+        moments.append(asyncio.get_running_loop().time())
+        work = asyncio.create_task(keeper.run(Following(_by(younger))))  # type: ignore[arg-type]
+        async with asyncio.timeout(20):
+            while len(moments) < 5:
+                await asyncio.sleep(0.005)
+                keeper.wake()
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+    pauses = [after - before for before, after in itertools.pairwise(moments)]
+    assert all(pause >= 0.05 * 2**number for number, pause in enumerate(pauses)), pauses

@@ -3,9 +3,13 @@
 Written by the webhook's account, which cannot inject; the controller, which can, cannot write it. Zero writes while
 both are equal. One that is not there is made: while it is missing, nobody in the cluster can add an ephemeral container
 to a pod, and whoever may fill the catalog gains nothing by making it.
+
+Several replicas keep it. Those that compile it alike agree; during an upgrade some do not, and the younger process is
+the one that stays: its writes stand, and the older one has patience, ever more of it, before it writes over them.
 """
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -14,6 +18,7 @@ import structlog
 from toe.api.meta import API_VERSION
 from toe.api.powertoolcatalog import KIND, NAME, PowerToolCatalog, PowerToolCatalogSpec
 from toe.api.settings import Settings
+from toe.api.time import parse_time
 from toe.errors import ClusterError
 from toe.kube.client import Client
 from toe.kube.resource import POWERTOOLCATALOGS
@@ -24,16 +29,24 @@ RETRY_SECONDS = 1.0
 """After a failure; doubled for each one that follows, up to a minute. A change is tried at once."""
 LONGEST_RETRY = 60.0
 SPACING_SECONDS = 0.5
-"""Between two writes: many configs that are applied together become one or two, and two versions of toe cannot race."""
+"""Between two writes: many configs that are applied together become one or two."""
+PATIENCE_SECONDS = 10.0
+"""How long what a younger process wrote stands although it differs; doubled for each time that it was written over."""
+KEPT_SINCE = "toe.run/kept-since"
+"""Annotation of the catalog: since when the process that wrote it last has been running."""
 _log = structlog.get_logger(__name__)
 
 
 class CatalogKeeper:
     """Writes the catalog whenever configs or somebody else changed it."""
 
-    def __init__(self, client: Client, settings: Settings) -> None:
+    def __init__(self, client: Client, settings: Settings, since: datetime) -> None:
+        """``since`` is when this process started."""
         self._client = client
         self._settings = settings
+        self._since = since
+        self._patience = PATIENCE_SECONDS
+        self._yields_until: float | None = None
         self._changed = asyncio.Event()
         self._may_write_at = 0.0
         self.is_current = False
@@ -56,27 +69,32 @@ class CatalogKeeper:
             self._changed.clear()
             self.is_current = await self._keep(observer)
             self.has_tried = True
+            now = asyncio.get_running_loop().time
+            wait = self._yields_until - now() if self._yields_until is not None else pause
             try:
-                async with asyncio.timeout(None if self.is_current else pause):
+                async with asyncio.timeout(None if self.is_current else max(wait, 0.0)):
                     await self._changed.wait()
                 pause = RETRY_SECONDS
             except TimeoutError:
                 pause = min(2 * pause, LONGEST_RETRY)
-            await asyncio.sleep(self._may_write_at - asyncio.get_running_loop().time())
+            await asyncio.sleep(self._may_write_at - now())
 
     async def _keep(self, observer: Observer) -> bool:
         catalog = observer.catalogs.get(self._settings.system_namespace, NAME)
         wanted = compile_catalog(observer.judged(), self._settings)
         if catalog is not None and catalog.spec == wanted:
+            self._yields_until = None
             return True
+        if catalog is not None and self._yields(catalog):
+            return False
         self._may_write_at = asyncio.get_running_loop().time() + SPACING_SECONDS
         namespace = self._settings.system_namespace
         try:
             if catalog is None:
                 _log.warning("there is no catalog: it is made", namespace=namespace, name=NAME)
-                stored = await self._client.create(POWERTOOLCATALOGS, namespace, whole(wanted, namespace))
+                stored = await self._client.create(POWERTOOLCATALOGS, namespace, whole(wanted, namespace, self._since))
             else:
-                change_of = change(catalog, wanted)
+                change_of = change(catalog, wanted, self._since)
                 stored = await self._client.patch(POWERTOOLCATALOGS, namespace, NAME, change_of, kind="merge")
         except ClusterError as error:
             _log.warning("the catalog could not be written", error=error.message, status=error.status)
@@ -85,15 +103,35 @@ class CatalogKeeper:
         _log.info("catalog written", tools=[tool.name for tool in wanted.tools])
         return True
 
+    def _yields(self, catalog: PowerToolCatalog) -> bool:
+        """Tells whether a catalog that differs is left as it is for now: a younger process wrote it."""
+        written_by = parse_time((catalog.metadata.annotations or {}).get(KEPT_SINCE, ""))
+        if written_by is None or written_by <= self._since:
+            self._yields_until = None
+            return False
+        now = asyncio.get_running_loop().time()
+        if self._yields_until is None:
+            _log.info("a younger process keeps the catalog otherwise", seconds=self._patience)
+            self._yields_until = now + self._patience
+        if now < self._yields_until:
+            return True
+        self._patience, self._yields_until = 2 * self._patience, None
+        return False
 
-def whole(wanted: PowerToolCatalogSpec, namespace: str) -> dict[str, Any]:
+
+def whole(wanted: PowerToolCatalogSpec, namespace: str, since: datetime) -> dict[str, Any]:
     """Returns a new catalog that says what is wanted; another replica that is faster makes it fail."""
-    metadata = {"name": NAME, "namespace": namespace}
+    metadata = {"name": NAME, "namespace": namespace, "annotations": _kept(since)}
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": msgspec.to_builtins(wanted)}
 
 
-def change(catalog: PowerToolCatalog, wanted: PowerToolCatalogSpec) -> dict[str, Any]:
+def change(catalog: PowerToolCatalog, wanted: PowerToolCatalogSpec, since: datetime) -> dict[str, Any]:
     """Returns the merge patch that makes the catalog say what is wanted; it fails on any other version of it."""
     meta = catalog.metadata
     tools = msgspec.to_builtins(wanted.tools)
-    return {"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version}, "spec": {"tools": tools}}
+    version = {"uid": meta.uid, "resourceVersion": meta.resource_version}
+    return {"metadata": {**version, "annotations": _kept(since)}, "spec": {"tools": tools}}
+
+
+def _kept(since: datetime) -> dict[str, str]:
+    return {KEPT_SINCE: since.isoformat()}

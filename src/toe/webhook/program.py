@@ -52,7 +52,7 @@ async def _serve(
     access: Access, settings: Settings, certificate: Certificate, port: int, clock: Callable[[], datetime]
 ) -> int:
     async with stoppable() as stop, Client(access) as client:
-        keeper = CatalogKeeper(client, settings)
+        keeper = CatalogKeeper(client, settings, clock())
         observer = Observer(client, settings, keeper.wake)
 
         def missing() -> str:
