@@ -144,6 +144,9 @@ metadata:
     {{- with $root.Values.pods.labels }}{{ toYaml . | nindent 4 }}{{ end }}
   annotations:
     kubectl.kubernetes.io/default-container: {{ .part }}
+    {{- if eq .part "controller" }}
+    toe.run/certificates: {{ $root.Values.certificates.generation | quote }}  # read at its start, for tools
+    {{- end }}
     {{- with $root.Values.pods.annotations }}{{ toYaml . | nindent 4 }}{{ end }}
 spec:
   serviceAccountName: toe-{{ .part }}
