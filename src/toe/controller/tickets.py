@@ -6,7 +6,7 @@ collector, the new private key to the controller, and the old public key away wh
 Where both come in one Secret nobody knows whose pod has it first. So the old private key is beside the new one
 (:data:`PREVIOUS`), and signs for each run that was created before the new one had been here for :data:`WAIT`: every
 collector knows the old one before and after. Only times of files and of runs count, so that who starts anew, or takes
-over, signs the same.
+over, need not know what was before.
 """
 
 from datetime import timedelta
