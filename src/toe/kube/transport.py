@@ -10,12 +10,14 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_exceptions import (
     ClientConnectorCertificateError,
     ClientConnectorError,
     ClientConnectorSSLError,
     ConnectionTimeoutError,
 )
+from aiohttp.connector import Connection
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -42,7 +44,8 @@ class Transport:
     """Sends one request with the credentials of this moment. It repeats nothing.
 
     Streams have a pool without limit of their own, so that watches never take a place from writes. ``permits`` is asked
-    of anything but a read when it has its connection: it may have waited long for that, and the process been frozen.
+    of anything but a read when it has its connection, and again before its bytes go into it: it may have waited long
+    for both, and the process been frozen.
     """
 
     def __init__(
@@ -160,13 +163,29 @@ class Transport:
 
 
 def _permitted(permits: Callable[[], bool]) -> type[aiohttp.ClientRequest]:
-    """Makes the requests that ask once more right before they are sent."""
+    """Makes requests that ask when they have a connection, and right before their bytes go into it."""
 
     class Permitted(aiohttp.ClientRequest):
-        async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-            if self.method not in ("GET", "HEAD") and not permits():
-                raise UnavailableError(f"{self.method} is not sent: this process does not lead", reason=NOT_LEADING)
+        def _refusal(self) -> UnavailableError | None:
+            if self.method in ("GET", "HEAD") or permits():
+                return None
+            return UnavailableError(f"{self.method} is not sent: this process does not lead", reason=NOT_LEADING)
+
+        async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+            if refusal := self._refusal():
+                raise refusal
             return await super().send(conn)
+
+        async def write_bytes(
+            self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None
+        ) -> None:
+            refusal = self._refusal()
+            if refusal is None:
+                await super().write_bytes(writer, conn, content_length)  # sends the headers too
+                return
+            if conn.protocol is not None:
+                conn.protocol.set_exception(refusal)  # to whoever waits for the answer
+            conn.close()
 
     return Permitted
 
