@@ -15,7 +15,7 @@ import yaml
 
 from devcluster import Cluster
 from tests.cluster.program import Audit, Program
-from tests.cluster.rest import Object, Rest, is_finished, phase, runs
+from tests.cluster.rest import Object, RefusedError, Rest, is_finished, phase, runs
 from tests.cluster.stage import Stage, staged
 from tests.cluster.toykubelet import ToyKubelet
 from toe.kube.lease import LOOK
@@ -47,16 +47,16 @@ class Replicas:
         self._cluster, self._rest, self._place = cluster, rest, place
         self._number = 0
 
-    async def start(self) -> str:
-        """Starts one more, waits until it is ready, and returns its name."""
+    async def start(self, *, group: str = "system:masters", wait: bool = True) -> str:
+        """Starts one more with the rights of a group, waits until it is ready, and returns its name."""
         self._number += 1
         name = f"replica-{self._number}"
         config = yaml.safe_load(self._cluster.kubeconfig.read_text())
-        config["users"][0]["user"] |= {"as": name, "as-groups": ["system:masters"]}
+        config["users"][0]["user"] |= {"as": name, "as-groups": [group]}
         kubeconfig = self._place / name
         kubeconfig.write_text(yaml.safe_dump(config))
         words = ("--leader-elect", "--lease-name", self.name, "--lease-duration", f"{DURATION}s", "--identity", name)
-        self.programs[name] = await Program.start(kubeconfig, *words, *self.flags)
+        self.programs[name] = await Program.start(kubeconfig, *words, *self.flags, wait=wait)
         return name
 
     async def lease(self) -> Object:
@@ -90,12 +90,14 @@ class Replicas:
 
 
 @asynccontextmanager
-async def replicas(cluster: Cluster, stage: Stage, place: Path, *flags: str) -> AsyncIterator[Replicas]:
-    """Is two that are ready; all that were started are gone afterwards, without a complaint, and the Lease too."""
+async def replicas(
+    cluster: Cluster, stage: Stage, place: Path, *flags: str, number: int = 2
+) -> AsyncIterator[Replicas]:
+    """Is some that are ready; all that were started are gone afterwards, without a complaint, and the Lease too."""
     found = Replicas(cluster, stage.rest, place)
     found.flags = flags
     try:
-        for _ in range(2):
+        for _ in range(number):
             await found.start()
         yield found
     finally:
@@ -136,6 +138,32 @@ async def test_one_works_and_hands_over_when_it_is_told_to_stop(
         await finish(stage, ["one", "two"])
         spec = await pair.lease()
         assert (spec["leaseTransitions"], spec["leaseDurationSeconds"]) == (1, DURATION)
+
+
+async def test_who_cannot_read_the_cluster_does_not_lead(
+    control_plane: Cluster, scene: tuple[Stage, ToyKubelet], tmp_path: Path
+) -> None:
+    """Though it could take the Lease: nobody would work."""
+    stage, _ = scene
+    rules = [{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["*"]}]
+    rbac, about = "rbac.authorization.k8s.io", {"metadata": {"name": "blind"}}
+    role = {"apiGroup": rbac, "kind": "Role", "name": "blind"}
+    subjects = [{"apiGroup": rbac, "kind": "Group", "name": "blind"}]
+    roles = f"/apis/{rbac}/v1/namespaces/toe-system"
+    head = {"apiVersion": f"{rbac}/v1", **about}
+    await stage.rest.apply(f"{roles}/roles/blind", {**head, "kind": "Role", "rules": rules})
+    binding = {**head, "kind": "RoleBinding", "roleRef": role, "subjects": subjects}
+    await stage.rest.apply(f"{roles}/rolebindings/blind", binding)
+    async with replicas(control_plane, stage, tmp_path, number=0) as found:
+        blind = found.programs[await found.start(group="blind", wait=False)]
+        async with asyncio.timeout(20):
+            while not any(line.get("event") == "watch interrupted" for line in blind.log):  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        await asyncio.sleep(1)
+        with pytest.raises(RefusedError, match="not found"):
+            await found.lease()
+        seeing = await found.start()
+        assert await found.leader() == seeing
 
 
 async def test_at_rest_there_are_only_watches_and_the_lease(

@@ -1,6 +1,7 @@
 """``toe controller``: reads its flags, connects, and reconciles until it is told to stop."""
 
 import argparse
+import asyncio
 import gc
 import secrets
 import sys
@@ -78,10 +79,11 @@ async def _serve(
             probes = await serve_probes(options.health_port, is_live)
             stack.push_async_callback(probes.cleanup)
         _log.info("controller started", server=access.server, system_namespace=settings.system_namespace)
+        synced = asyncio.Event()
         leads = election.won if election is not None else None
-        parts = [controller.run(workers=options.workers, ready=_ready, leads=leads)]
+        parts = [controller.run(workers=options.workers, ready=lambda: _ready(synced), leads=leads)]
         if election is not None:
-            parts.append(election.run())
+            parts.append(_stand(election, synced))
         is_drained = False
 
         async def last() -> None:
@@ -99,11 +101,18 @@ def _identity(options: argparse.Namespace) -> str:
     return f"{options.identity or options.fenced_pod or 'toe-controller'}_{secrets.token_hex(4)}"
 
 
-def _ready() -> None:
+async def _stand(election: Election, synced: asyncio.Event) -> None:
+    """Takes part once everything is here: who cannot read the cluster leads nobody."""
+    await synced.wait()
+    await election.run()
+
+
+def _ready(synced: asyncio.Event) -> None:
     """Says so, and moves everything that lives for good out of the garbage collector's way."""
     gc.collect()
     gc.freeze()
     _log.info("caches synced")
+    synced.set()
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
