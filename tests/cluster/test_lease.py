@@ -166,6 +166,15 @@ async def test_who_cannot_read_the_cluster_does_not_lead(
         assert await found.leader() == seeing
 
 
+@pytest.mark.parametrize("duration", ["2s", "3500ms", "soon"])
+async def test_a_duration_that_a_lease_cannot_have_is_refused(control_plane: Cluster, duration: str) -> None:
+    """The API keeps whole seconds, and within fewer than three nothing is renewed in time."""
+    program = await Program.start(control_plane.kubeconfig, "--lease-duration", duration, wait=False)
+    assert await program.ended() == 2
+    await program.kill()
+    assert "--lease-duration" in program.log[0]["event"]
+
+
 async def test_at_rest_there_are_only_watches_and_the_lease(
     control_plane: Cluster, scene: tuple[Stage, ToyKubelet], tmp_path: Path
 ) -> None:
