@@ -1,5 +1,6 @@
 """What toe's accounts are for is what is installed for them, and one right more is found."""
 
+import itertools
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ from charts import rights
 from tests.builders import SETTINGS
 from toe.api.fence.policy import CONTROLLER, WEBHOOK
 from toe.api.meta import ObjectMeta
-from toe.policy.duties import Rbac, Role, RoleBinding, RoleRef, RoleRule, RoleSubject, excess
+from toe.policy.duties import DUTIES, EVERYBODY, Rbac, Role, RoleBinding, RoleRef, RoleRule, RoleSubject, excess
 
 OURS = RoleSubject("ServiceAccount", CONTROLLER, "toe-system")
 
@@ -79,3 +80,8 @@ def test_rights_of_others_and_of_everybody_are_none_of_ours() -> None:
     assert excess(lost, SETTINGS) == ()
     local = _with(OURS, secrets, namespace="shop", kind="Role")
     assert len(excess(local, SETTINGS)) == 1
+
+
+def test_every_duty_says_what_it_is_for() -> None:
+    """Who has to grant a right reads why."""
+    assert [duty for duty in (*itertools.chain(*DUTIES.values()), *EVERYBODY) if not duty.why.strip()] == []

@@ -76,61 +76,107 @@ class Duty(Struct, frozen=True):
     group: str
     resource: str
     verbs: tuple[str, ...]
+    why: str
+    """What the account does with it, for who has to grant it."""
     names: tuple[str, ...] = ()
     is_local: bool = False
     """In the system namespace only."""
 
 
-_SCRAPERS = Duty("authentication.k8s.io", "tokenreviews", ("create",))
-"""Whoever asks for metrics, or for files, shows a token."""
+_SCRAPERS = Duty(
+    "authentication.k8s.io", "tokenreviews", ("create",), "who asks for metrics, or for files with a token"
+)
+_TELLS = Duty("", "events", ("create", "patch"), "events on runs, tools and pods; patch counts one that comes again")
+_READS_CONFIGS = "the tools, in this namespace only"
+_SELF = "what one may oneself; Kubernetes gives it to all"
+
+
+def _asks(why: str) -> Duty:
+    return Duty(_REVIEWS, "subjectaccessreviews", ("create",), why)
+
 
 DUTIES: dict[str, tuple[Duty, ...]] = {
     CONTROLLER: (
-        Duty(GROUP, "powertools", _READ),
-        Duty(GROUP, "powertoolconfigs", _READ),
-        Duty(GROUP, "powertools/status", ("patch",)),
-        Duty(GROUP, "powertoolconfigs/status", ("patch",)),
-        Duty("", "pods", _READ),
-        Duty("", "namespaces", _READ),
-        Duty("", "pods/ephemeralcontainers", ("patch",)),
-        Duty("", "events", ("create", "patch")),
-        Duty(_REVIEWS, "subjectaccessreviews", ("create",)),
-        Duty(_ADMISSION, "validatingadmissionpolicies", _READ),
-        Duty(_ADMISSION, "validatingadmissionpolicybindings", _READ),
+        Duty(GROUP, "powertools", _READ, "the runs that people ask for"),
+        Duty(GROUP, "powertoolconfigs", _READ, "the tools; one in a wrong namespace is told so in its status"),
+        Duty(GROUP, "powertools/status", ("patch",), "what became of a run"),
+        Duty(GROUP, "powertoolconfigs/status", ("patch",), "whether a tool is usable, its tier and findings"),
+        Duty("", "pods", _READ, "the pods that a run means, who their containers are, and how its tools end"),
+        Duty("", "namespaces", _READ, "labels that open a namespace for tools, and its Pod Security level"),
+        Duty("", "pods/ephemeralcontainers", ("patch",), "adds a tool's container; the fence bounds what it may be"),
+        _TELLS,
+        _asks("whether who asked for a run may use its tool, right before each injection; who may read metrics"),
+        Duty(_ADMISSION, "validatingadmissionpolicies", _READ, "whether the fence is whole; else nothing is injected"),
+        Duty(_ADMISSION, "validatingadmissionpolicybindings", _READ, "the same of its bindings"),
         _SCRAPERS,
-        Duty("coordination.k8s.io", "leases", ("get", "patch"), (CONTROLLER,), is_local=True),
-        Duty("coordination.k8s.io", "leases", ("create",), is_local=True),
+        Duty(
+            "coordination.k8s.io",
+            "leases",
+            ("get", "patch"),
+            "says which controller works",
+            (CONTROLLER,),
+            is_local=True,
+        ),
+        Duty(
+            "coordination.k8s.io",
+            "leases",
+            ("create",),
+            "makes that Lease, once; no name can be asked for: there is none yet",
+            is_local=True,
+        ),
     ),
     WEBHOOK: (
-        Duty("", "pods", _READ),
-        Duty("", "namespaces", _READ),
-        Duty(_REVIEWS, "subjectaccessreviews", ("create",)),
+        Duty("", "pods", _READ, "the pods that a run would mean, so that its creation is refused at once"),
+        Duty("", "namespaces", _READ, "labels that open a namespace for tools, and its Pod Security level"),
+        _asks("whether who creates a run may use its tool; who may read metrics"),
         _SCRAPERS,
-        Duty(GROUP, "powertoolconfigs", _READ, is_local=True),
-        Duty(GROUP, CATALOGS, _READ, is_local=True),
-        Duty(GROUP, CATALOGS, ("patch",), (CATALOG,), is_local=True),
-        Duty(GROUP, CATALOGS, ("create",), is_local=True),  # no name can be asked for: there is none yet
+        Duty(GROUP, "powertoolconfigs", _READ, _READS_CONFIGS, is_local=True),
+        Duty(GROUP, CATALOGS, _READ, "the catalog, to see whether it is what the configs say", is_local=True),
+        Duty(GROUP, CATALOGS, ("patch",), "writes it, and no other", (CATALOG,), is_local=True),
+        Duty(
+            GROUP,
+            CATALOGS,
+            ("create",),
+            "makes it where it is missing; no name can be asked for: there is none yet",
+            is_local=True,
+        ),
     ),
     COLLECTOR: (
-        Duty(GROUP, "powertools", _READ),
-        Duty(GROUP, "powertoolconfigs", _READ, is_local=True),
-        Duty("", "events", ("create", "patch")),
-        Duty(_REVIEWS, "subjectaccessreviews", ("create",)),
+        Duty(GROUP, "powertools", _READ, "whether a run is on: no upload and no lease without one"),
+        Duty(GROUP, "powertoolconfigs", _READ, f"{_READS_CONFIGS}: a suspended one ends its leases", is_local=True),
+        _TELLS,
+        _asks("who may fetch files where it serves people itself; who may read metrics"),
         _SCRAPERS,
     ),
     APISERVER: (
-        Duty(_REVIEWS, "subjectaccessreviews", ("create",)),
+        _asks("whether who asks may have that file; who may read metrics"),
         _SCRAPERS,
-        Duty("", "configmaps", _READ, ("extension-apiserver-authentication",)),
+        Duty(
+            "",
+            "configmaps",
+            _READ,
+            "how the API server is told from others; by Kubernetes' own role in kube-system",
+            ("extension-apiserver-authentication",),
+        ),
     ),
 }
 """By account; every other account of the system namespace has none."""
 
 EVERYBODY: tuple[Duty, ...] = (
-    *(Duty(_REVIEWS, f"selfsubject{kind}reviews", ("create",)) for kind in ("access", "rules")),
-    Duty("authentication.k8s.io", "selfsubjectreviews", ("create",)),
-    Duty("", "configmaps", ("get",), ("toe-downloads",), is_local=True),
-    *(Duty(GROUP, kind, _READ) for kind in ("powertools", "powertoolconfigs", CATALOGS)),
+    *(Duty(_REVIEWS, f"selfsubject{kind}reviews", ("create",), _SELF) for kind in ("access", "rules")),
+    Duty("authentication.k8s.io", "selfsubjectreviews", ("create",), _SELF),
+    Duty(
+        "",
+        "configmaps",
+        ("get",),
+        "where files are fetched without the artifacts API",
+        ("toe-downloads",),
+        is_local=True,
+    ),
+    *(
+        Duty(GROUP, kind, _READ, "where somebody lets everybody read them")
+        for kind in ("powertools", "powertoolconfigs", CATALOGS)
+    ),
 )
 """What whoever is authenticated may have; toe's accounts are."""
 
