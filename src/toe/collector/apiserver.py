@@ -42,7 +42,7 @@ _log = structlog.get_logger(__name__)
 
 def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], datetime]) -> int:
     """Runs the API until SIGTERM or SIGINT; returns the exit status."""
-    options = _options(arguments)
+    options = flags().parse_args(arguments)
     configure_log(options.log_level)
     try:
         access = chosen_access(options, around)
@@ -120,7 +120,8 @@ async def _until_sent(artifacts: Artifacts) -> None:
         _log.warning("downloads are cut: told to stop")
 
 
-def _options(arguments: Sequence[str]) -> argparse.Namespace:
+def flags() -> argparse.ArgumentParser:
+    """Returns the parser of its flags; the reference is made from it."""
     parser = argparse.ArgumentParser(
         prog="toe apiserver", description="Serves kept files to people, behind the API server (artifacts.toe.run)."
     )
@@ -133,7 +134,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=8443)
     access_flags(parser)
     parser.add_argument("--log-level", default="info", choices=LOG_LEVELS)
-    return parser.parse_args(arguments)
+    return parser
 
 
 def _pair(text: str) -> tuple[str, str]:

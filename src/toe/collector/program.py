@@ -79,7 +79,7 @@ class Plan(NamedTuple):
 
 def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], datetime]) -> int:
     """Runs the collector until SIGTERM or SIGINT; returns the exit status."""
-    options = _options(arguments)
+    options = flags().parse_args(arguments)
     configure_log(options.log_level)
     try:
         access = chosen_access(options, around)
@@ -228,7 +228,8 @@ def _bytes(text: str, flag: str) -> int:
     return size
 
 
-def _options(arguments: Sequence[str]) -> argparse.Namespace:
+def flags() -> argparse.ArgumentParser:
+    """Returns the parser of its flags; the reference is made from it."""
     parser = argparse.ArgumentParser(
         prog="toe collector", description="Takes what toe-run uploads, keeps it, and holds the leases of its tools."
     )
@@ -282,4 +283,4 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--downloads", action="store_true", help="serve the artifacts API here too, to whoever has a token"
     )
     parser.add_argument("--log-level", default="info", choices=LOG_LEVELS)
-    return parser.parse_args(arguments)
+    return parser

@@ -45,7 +45,7 @@ _CAPS = (
 
 def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], datetime]) -> int:
     """Runs the controller until SIGTERM or SIGINT; returns the exit status."""
-    options = _options(arguments)
+    options = flags().parse_args(arguments)
     configure_log(options.log_level)
     try:
         access, settings, lease = chosen_access(options, around), _settings(options), _lease_seconds(options)
@@ -115,7 +115,8 @@ def _ready(synced: asyncio.Event) -> None:
     synced.set()
 
 
-def _options(arguments: Sequence[str]) -> argparse.Namespace:
+def flags() -> argparse.ArgumentParser:
+    """Returns the parser of its flags; the reference is made from it."""
     parser = argparse.ArgumentParser(
         prog="toe controller",
         description="Runs the operator: injects tools as PowerTools ask for and PowerToolConfigs permit.",
@@ -153,7 +154,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--health-port", type=int, help="serves /healthz and /readyz there; default: nowhere")
     parser.add_argument("--log-level", default="info", choices=LOG_LEVELS)
-    return parser.parse_args(arguments)
+    return parser
 
 
 def _settings(options: argparse.Namespace) -> Settings:

@@ -35,7 +35,7 @@ _log = structlog.get_logger(__name__)
 
 def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], datetime]) -> int:
     """Runs the webhook until SIGTERM or SIGINT; returns the exit status."""
-    options = _options(arguments)
+    options = flags().parse_args(arguments)
     configure_log(options.log_level)
     try:
         access = chosen_access(options, around)
@@ -94,7 +94,8 @@ async def _settle(observer: Observer) -> None:
     _log.info("caches synced")
 
 
-def _options(arguments: Sequence[str]) -> argparse.Namespace:
+def flags() -> argparse.ArgumentParser:
+    """Returns the parser of its flags; the reference is made from it."""
     parser = argparse.ArgumentParser(
         prog="toe webhook",
         description="Answers admission reviews of PowerTools and PowerToolConfigs, and keeps the catalog.",
@@ -105,4 +106,4 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     settings_flags(parser)
     parser.add_argument("--collector", metavar="URL", help="the collector's address, as the controller has it")
     parser.add_argument("--log-level", default="info", choices=LOG_LEVELS)
-    return parser.parse_args(arguments)
+    return parser
