@@ -27,6 +27,8 @@ from toe.kube.client import Client
 from toe.kube.connections import Gate
 from toe.kube.lifetime import live, stoppable
 from toe.kube.log import LOG_LEVELS, configure_log
+from toe.kube.metrics import Metrics
+from toe.kube.scraping import Scraping
 from toe.kube.serving import Certificate, Listener, chosen_certificate, serving_flags
 from toe.store.location import ACCEPTED, open_store
 
@@ -70,7 +72,8 @@ async def _serve(
     clock: Callable[[], datetime],
 ) -> int:
     store = OpeningStore(lambda: open_store(*place))
-    async with stoppable() as stop, Client(access) as client:
+    metrics = Metrics()
+    async with stoppable() as stop, Client(access, observer=metrics.requested) as client:
         artifacts = Artifacts(store, front_proxy, AccessReviews(client), clock)
 
         def missing() -> str:
@@ -85,7 +88,17 @@ async def _serve(
             await _until_sent(artifacts)
             await serving.aclose()
 
-        listener = Listener(application(artifacts, missing), connect=Gate(CONNECTIONS, CONNECTIONS).connect)
+        metrics.gauges(
+            toe_certificate_not_after_seconds=(
+                "when its certificate ends, in Unix time",
+                lambda: certificate.not_after,
+            ),
+            toe_front_proxy_is_known=("whether it knows which API server to trust", lambda: front_proxy.is_known),
+        )
+        artifacts.show_in(metrics)
+        served = application(artifacts, missing)
+        Scraping(client, metrics.text).add_to(served)
+        listener = Listener(served, connect=Gate(CONNECTIONS, CONNECTIONS).connect)
         async with AsyncExitStack() as serving:
             await serving.enter_async_context(listener.listening(port, front_proxy.context()))
             _log.info("apiserver started", server=access.server, port=port)
@@ -102,11 +115,8 @@ def application(artifacts: Artifacts, missing: Callable[[], str]) -> web.Applica
         why = missing()
         return web.Response(status=503, text=f"{why}\n") if why else web.Response(text="ok\n")
 
-    async def metrics(_: web.Request) -> web.Response:
-        return web.Response(text=artifacts.metrics())
-
     made = web.Application(client_max_size=1024)
-    made.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    made.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz)])
     artifacts.add_to(made)
     return made
 
@@ -131,9 +141,9 @@ def flags() -> argparse.ArgumentParser:
     )
     serving_flags(parser)
     parser.add_argument("--system-namespace", default="toe-system", help="where its Service is")
-    parser.add_argument("--port", type=int, default=8443)
+    parser.add_argument("--port", type=int, default=8443, help="serves everything there, over TLS (%(default)s)")
     access_flags(parser)
-    parser.add_argument("--log-level", default="info", choices=LOG_LEVELS)
+    parser.add_argument("--log-level", default="info", choices=LOG_LEVELS, help="the least that is told (%(default)s)")
     return parser
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,6 +39,8 @@ from toe.kube.connections import MOST, MOST_OF_ONE, Gate
 from toe.kube.events import EventRecorder
 from toe.kube.lifetime import live, stoppable
 from toe.kube.log import LOG_LEVELS, configure_log
+from toe.kube.metrics import Metrics
+from toe.kube.scraping import Scraping
 from toe.kube.serving import Certificate, Listener, chosen_certificate, serving_flags
 from toe.store.directory import DirectoryStore
 from toe.store.location import ACCEPTED, open_store
@@ -112,7 +115,8 @@ async def _serve(
 ) -> int:
     store = await open_store(plan.store, plan.store_options)
     threads = ThreadPoolExecutor(THREADS, thread_name_prefix="uploads")
-    async with stoppable() as stop, Client(access) as client:
+    metrics = Metrics()
+    async with stoppable() as stop, Client(access, observer=metrics.requested) as client:
         runs, keys, claims = FollowedRuns(client, plan.system_namespace), TicketKeys(plan.keys), Claims(store)
         recorder = EventRecorder(client, component=COMPONENT)
         room = Room(store, partials, plan.quotas, plan.place)
@@ -132,22 +136,26 @@ async def _serve(
                 return "what is kept was not counted yet"
             return certificate.missing()
 
-        def gauges() -> dict[str, float]:
-            return {
-                "watches_are_live": float(runs.live),
-                "certificate_not_after_seconds": certificate.not_after,
-                "ticket_keys": len(keys.current()),
-                "sessions": sessions.open,
-                "connections": plan.gate.open,
-                "connections_refused": plan.gate.refused,
-                "unreadable_requests": plan.gate.unreadable,
-                "stored_bytes": room.total,
-                "free_bytes": room.last_free,
-                "files_kept": uploads.kept,
-            }
-
+        metrics.gauges(
+            toe_watches_are_live=("whether this process follows the cluster", lambda: runs.live),
+            toe_certificate_not_after_seconds=(
+                "when its certificate ends, in Unix time",
+                lambda: certificate.not_after,
+            ),
+            toe_collector_ticket_keys=("keys that tickets are verified with", lambda: len(keys.current())),
+            toe_collector_sessions=("supervisors that speak with this replica", lambda: sessions.open),
+            toe_collector_connections=("open connections", lambda: plan.gate.open),
+            toe_collector_stored_bytes=("bytes of kept files, as this replica has counted them", lambda: room.total),
+            toe_collector_free_bytes=("bytes free where files are kept, as last seen", lambda: room.last_free),
+        )
+        for name, meaning, value in (
+            ("connections_refused", "connections beyond the limits", lambda: plan.gate.refused),
+            ("unreadable_requests", "requests that are no HTTP", lambda: plan.gate.unreadable),
+            ("files_kept", "files that were kept", lambda: uploads.kept),
+        ):
+            metrics.counted(f"toe_collector_{name}", meaning, (), partial(_alone, value))
         artifacts = Artifacts(store, Bearers(client), AccessReviews(client), clock) if plan.downloads else None
-        counters = Counters()
+        counters = Counters(metrics)
         server = Server(
             uploads,
             sessions,
@@ -157,13 +165,13 @@ async def _serve(
             counters,
             clock,
             missing,
-            gauges,
             plan.max_sessions,
-            artifacts.metrics if artifacts is not None else str,
         )
         application = server.application()
+        Scraping(client, metrics.text).add_to(application)
         if artifacts is not None:
             artifacts.add_to(application)
+            artifacts.show_in(metrics)
         listener = Listener(application, idle_seconds=IDLE_SECONDS, connect=plan.gate.connect)
 
         async def last() -> None:
@@ -180,6 +188,11 @@ async def _serve(
     if isinstance(store, DirectoryStore):
         store.close()
     return status
+
+
+def _alone(value: Callable[[], float]) -> dict[tuple[str, ...], float]:
+    """Returns a count that has no labels."""
+    return {(): value()}
 
 
 def _plan(options: argparse.Namespace) -> Plan:
@@ -252,7 +265,7 @@ def flags() -> argparse.ArgumentParser:
         help="public keys KID.pem that tickets are verified with, loaded again when they change",
     )
     serving_flags(parser)
-    parser.add_argument("--port", type=int, default=8443)
+    parser.add_argument("--port", type=int, default=8443, help="serves everything there, over TLS (%(default)s)")
     access_flags(parser)
     parser.add_argument("--system-namespace", default="toe-system", help="the only namespace PowerToolConfigs count in")
     parser.add_argument("--profile", default="standard", choices=tuple(PROFILES), help="as the controller has it")
@@ -270,9 +283,13 @@ def flags() -> argparse.ArgumentParser:
     parser.add_argument(
         "--lease", default="30s", help="a tool ends when its lease was not renewed so long (%(default)s)"
     )
-    parser.add_argument("--max-connections", type=int, default=MOST)
-    parser.add_argument("--max-connections-per-address", type=int, default=MOST_OF_ONE)
-    parser.add_argument("--max-sessions", type=int, default=10_000)
+    parser.add_argument("--max-connections", type=int, default=MOST, help="at the same time (%(default)s)")
+    parser.add_argument(
+        "--max-connections-per-address", type=int, default=MOST_OF_ONE, help="of them from one address (%(default)s)"
+    )
+    parser.add_argument(
+        "--max-sessions", type=int, default=10_000, help="tools that are served at a time (%(default)s)"
+    )
     parser.add_argument(
         "--pod-addresses",
         default="off",
@@ -282,5 +299,5 @@ def flags() -> argparse.ArgumentParser:
     parser.add_argument(
         "--downloads", action="store_true", help="serve the artifacts API here too, to whoever has a token"
     )
-    parser.add_argument("--log-level", default="info", choices=LOG_LEVELS)
+    parser.add_argument("--log-level", default="info", choices=LOG_LEVELS, help="the least that is told (%(default)s)")
     return parser

@@ -153,7 +153,7 @@ def flags() -> argparse.ArgumentParser:
         help="how long after the last renewal another one takes over; work stops after two thirds of it (%(default)s)",
     )
     parser.add_argument("--health-port", type=int, help="serves /healthz and /readyz there; default: nowhere")
-    parser.add_argument("--log-level", default="info", choices=LOG_LEVELS)
+    parser.add_argument("--log-level", default="info", choices=LOG_LEVELS, help="the least that is told (%(default)s)")
     return parser
 
 

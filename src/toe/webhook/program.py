@@ -21,9 +21,12 @@ from toe.kube.access import Access, access_flags, chosen_access
 from toe.kube.client import Client
 from toe.kube.lifetime import live, stoppable
 from toe.kube.log import LOG_LEVELS, configure_log
+from toe.kube.metrics import Metrics
+from toe.kube.scraping import Scraping
 from toe.kube.serving import Certificate, chosen_certificate, serving_flags
 from toe.kube.settings import chosen_settings, settings_flags
 from toe.webhook.catalog import CatalogKeeper
+from toe.webhook.counters import Counters
 from toe.webhook.observe import Observer
 from toe.webhook.server import Server
 
@@ -51,7 +54,8 @@ def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], date
 async def _serve(
     access: Access, settings: Settings, certificate: Certificate, port: int, clock: Callable[[], datetime]
 ) -> int:
-    async with stoppable() as stop, Client(access) as client:
+    metrics = Metrics()
+    async with stoppable() as stop, Client(access, observer=metrics.requested) as client:
         keeper = CatalogKeeper(client, settings, clock())
         observer = Observer(client, settings, keeper.wake)
 
@@ -64,12 +68,14 @@ async def _serve(
                 return "the catalog was not looked at yet"
             return certificate.missing()
 
-        def gauges() -> dict[str, float]:
-            return {
-                "catalog_is_current": float(keeper.is_current),
-                "webhook_watches_are_live": float(observer.live),
-                "webhook_certificate_not_after_seconds": certificate.not_after,
-            }
+        metrics.gauges(
+            toe_catalog_is_current=("whether the catalog says what the configs say", lambda: keeper.is_current),
+            toe_watches_are_live=("whether this process follows the cluster", lambda: observer.live),
+            toe_certificate_not_after_seconds=(
+                "when its certificate ends, in Unix time",
+                lambda: certificate.not_after,
+            ),
+        )
 
         async with AsyncExitStack() as serving:
 
@@ -77,8 +83,9 @@ async def _serve(
                 await asyncio.sleep(LAST_SECONDS)
                 await serving.aclose()
 
-            server = Server(observer, settings, clock, missing, gauges)
-            await serving.enter_async_context(server.listening(port, certificate.context()))
+            server = Server(observer, settings, clock, missing, Counters(metrics))
+            scraping = Scraping(client, metrics.text)
+            await serving.enter_async_context(server.listening(port, certificate.context(), scraping))
             _log.info("webhook started", server=access.server, port=port)
             parts = (observer.run(), keeper.run(observer))
             status = await live("webhook", stop, *parts, beside=(_settle(observer),), last=last)
@@ -101,9 +108,9 @@ def flags() -> argparse.ArgumentParser:
         description="Answers admission reviews of PowerTools and PowerToolConfigs, and keeps the catalog.",
     )
     serving_flags(parser)
-    parser.add_argument("--port", type=int, default=8443)
+    parser.add_argument("--port", type=int, default=8443, help="serves everything there, over TLS (%(default)s)")
     access_flags(parser)
     settings_flags(parser)
     parser.add_argument("--collector", metavar="URL", help="the collector's address, as the controller has it")
-    parser.add_argument("--log-level", default="info", choices=LOG_LEVELS)
+    parser.add_argument("--log-level", default="info", choices=LOG_LEVELS, help="the least that is told (%(default)s)")
     return parser
