@@ -259,7 +259,9 @@ class Collector:
 
     async def metrics(self) -> str:
         """Returns what is measured."""
-        return (await self.ask(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")).body.decode()
+        return (
+            await self.ask(b"GET /metrics HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer scraper\r\n\r\n")
+        ).body.decode()
 
     def kept(self) -> dict[str, bytes]:
         """Returns all artifacts by their keys: content that has its record, and says the truth."""

@@ -9,6 +9,7 @@ from tests.collector.uploading import NOW, a_ticket
 from toe.collector.alarm import BURST, Alarm
 from toe.collector.claims import claim_of
 from toe.collector.counters import Counters
+from toe.kube.metrics import Metrics
 
 
 class Recorder:
@@ -23,8 +24,8 @@ class Recorder:
 
 def test_a_ticket_that_two_wanted_is_told_never_too_often() -> None:
     """In the log and on the run; every one is counted, and nothing says the ticket or a session."""
-    recorder, counters, clock = Recorder(), Counters(), [NOW]
-    alarm = Alarm(counters, recorder, lambda: clock[-1])  # type: ignore[arg-type]
+    recorder, metrics, clock = Recorder(), Metrics(), [NOW]
+    alarm = Alarm(Counters(metrics), recorder, lambda: clock[-1])  # type: ignore[arg-type]
     ticket = a_ticket()
     claim = claim_of(ticket, "s" * 64, NOW, "10.0.0.1")
     with capture_logs() as logs:
@@ -34,7 +35,7 @@ def test_a_ticket_that_two_wanted_is_told_never_too_often() -> None:
         clock.append(NOW + timedelta(minutes=2))
         alarm.ticket_claimed(claim, "10.0.0.9")
     assert len(logs) == BURST + 1
-    assert f'{{reason="TicketClaimed"}} {BURST + 6}\n' in counters.text()
+    assert f'{{reason="TicketClaimed"}} {BURST + 6}.0\n' in metrics.text().decode()
     assert (logs[0]["event"], logs[0]["run"], logs[0]["pod"]) == ("security", ticket.run, ticket.pod)
     assert (logs[0]["peer"], logs[0]["claimed_from"]) == ("10.0.0.9", "10.0.0.1")
     event = recorder.events[0]

@@ -21,6 +21,7 @@ from tests.collector.shelf import DAY, Granted, Named, a_record, keep
 from toe.collector.artifacts import Artifacts
 from toe.collector.download import MOST_OF_ONE
 from toe.errors import StoreError
+from toe.kube.metrics import Metrics
 from toe.store.directory import DirectoryStore
 from toe.store.names import record_key
 
@@ -678,11 +679,13 @@ async def test_what_was_done_is_counted(scene: Scene) -> None:
     await scene.ask(SHOP)
     await scene.ask(f"{SHOP}/{name}/content", Range="bytes=0-99")
     await scene.ask(f"{SHOP}/{name}/content", user="mallory")
-    text = scene.api.metrics()
-    assert 'toe_artifacts_requests_total{resource="artifacts",code="200"} 1\n' in text
-    assert 'toe_artifacts_requests_total{resource="artifacts/content",code="206"} 1\n' in text
-    assert "toe_download_bytes_total 100\n" in text
-    assert "toe_downloads_total 1\n" in text
+    metrics = Metrics()
+    scene.api.show_in(metrics)
+    text = metrics.text().decode()
+    assert 'toe_artifacts_requests_total{code="200",resource="artifacts"} 1.0\n' in text
+    assert 'toe_artifacts_requests_total{code="206",resource="artifacts/content"} 1.0\n' in text
+    assert "toe_download_bytes_total 100.0\n" in text
+    assert "toe_downloads_total 1.0\n" in text
     assert not {"alice", "mallory", "shop"} & set(text.replace('"', " ").split())
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(scene.api.until_idle(), 1)

@@ -18,7 +18,7 @@ KINDS = {"powertools": "PowerTool", "powertoolconfigs": "PowerToolConfig"}
 
 
 class ToyApi:
-    """Lists and watches runs and configs, and remembers the events that were written; use it as a context."""
+    """Lists and watches runs and configs, remembers events, and knows whose the token ``scraper`` is."""
 
     def __init__(self) -> None:
         self.events: list[Object] = []
@@ -108,6 +108,11 @@ class ToyApi:
         if self.is_away:
             return _refusal(503, "ServiceUnavailable")
         parts = request.path.removeprefix(GROUP).strip("/").split("/")
+        if request.path.endswith("/tokenreviews"):
+            known = json.loads(await request.read())["spec"]["token"] == "scraper"
+            return web.json_response({"status": {"authenticated": known, "user": {"username": "prometheus"}}})
+        if request.path.endswith("/subjectaccessreviews"):
+            return web.json_response({"status": {"allowed": True}})
         if request.path.endswith("/events"):
             self.events.append(json.loads(await request.read()))
             return web.json_response(self.events[-1], status=201)

@@ -32,6 +32,7 @@ from toe.collector.ticketkeys import TicketKeys
 from toe.collector.uploads import Terms, Uploads
 from toe.errors import ClusterError
 from toe.kube.connections import Gate
+from toe.kube.metrics import Metrics
 from toe.kube.serving import Certificate, Listener, MountedFiles
 from toe.store.directory import DirectoryStore
 from toe.store.retention import Retention, Rules
@@ -127,7 +128,7 @@ class Collector(NamedTuple):
     sessions: Sessions
     janitor: Janitor
     room: Room
-    counters: Counters
+    metrics: Metrics
     gate: Gate
     clock: list[datetime]
     """What its clock says: the last one."""
@@ -152,19 +153,20 @@ async def collecting(
     runs, quotas, terms, clock = runs or ToyRuns(), quotas or Quotas(), terms or Terms(), clock or [NOW]
     gate, now = gate or Gate(1024, 1024), lambda: clock[-1]
     store, partials, threads = DirectoryStore(place.store), Partials(place.scratch), ThreadPoolExecutor(4)
-    claims, room, counters = Claims(store), Room(store, partials, quotas, place.store), Counters()
+    claims, room, metrics = Claims(store), Room(store, partials, quotas, place.store), Metrics()
+    counters = Counters(metrics)
     sessions = Sessions(store, claims, partials, room, threads, now)
     uploads = Uploads(store, sessions, partials, room, runs, terms, threads, now)
     janitor = Janitor(sessions, claims, partials, room, now, Retention(store, Rules()), uploads.is_over)
     await janitor.sweep()
     await room.survey()
     keys = TicketKeys(place.keys)
-    server = Server(uploads, sessions, runs, keys, Alarm(counters, None, now), counters, now, str, dict, max_sessions)
+    server = Server(uploads, sessions, runs, keys, Alarm(counters, None, now), counters, now, str, max_sessions)
     files = an_authority().issue(place.keys.parent, "127.0.0.1")
     certificate = Certificate(MountedFiles(*files))
     listener = Listener(server.application(), idle_seconds=30.0, connect=gate.connect)
     async with listener.listening(0, certificate.context()) as port:
-        yield Collector(port, place, runs, uploads, sessions, janitor, room, counters, gate, clock)
+        yield Collector(port, place, runs, uploads, sessions, janitor, room, metrics, gate, clock)
     threads.shutdown()
     store.close()
 

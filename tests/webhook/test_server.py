@@ -22,7 +22,9 @@ from tests.properties.words import a_random_value
 from tests.webhook.reviews import a_config_review, a_run_review, as_bytes
 from toe.api.powertool import PowerTool
 from toe.kube import serving as module
+from toe.kube.metrics import Metrics
 from toe.policy.request import Request
+from toe.webhook.counters import Counters
 from toe.webhook.server import Server
 
 
@@ -49,7 +51,7 @@ class Following:
 @asynccontextmanager
 async def serving(following: Following, *, ready: bool = True) -> AsyncIterator[TestClient[Any, Any]]:
     """Serves with a judge that sees what a test says."""
-    server = Server(following, SETTINGS, lambda: NOW, lambda: "" if ready else "because")  # type: ignore[arg-type]
+    server = Server(following, SETTINGS, lambda: NOW, lambda: "" if ready else "because", Counters(Metrics()))  # type: ignore[arg-type]
     async with TestClient(TestServer(server.application())) as client:
         yield client
 
@@ -130,7 +132,7 @@ async def test_readiness_is_what_it_is_told(ready: bool, status: int) -> None:
 
 async def test_what_cannot_be_unpacked_or_never_arrives_is_a_bad_request() -> None:
     """Wrongly compressed, or slower than the API server would wait."""
-    server = Server(Following(), SETTINGS, lambda: NOW, str)  # type: ignore[arg-type]
+    server = Server(Following(), SETTINGS, lambda: NOW, str, Counters(Metrics()))  # type: ignore[arg-type]
     async with server.listening(0, None) as port, ClientSession(f"http://127.0.0.1:{port}") as client:
         headers = {"Content-Encoding": "gzip"}
         for body in (b"no gzip", gzip.compress(b" " * 1000)):
@@ -146,21 +148,22 @@ async def test_what_cannot_be_unpacked_or_never_arrives_is_a_bad_request() -> No
 
 
 async def test_metrics_count_answers_and_hold_no_names() -> None:
-    """Beside the gauges that the program gives."""
-    server = Server(Following(), SETTINGS, lambda: NOW, str, lambda: {"catalog_is_current": 1.0})  # type: ignore[arg-type]
+    """And are not served to whoever comes."""
+    metrics = Metrics()
+    server = Server(Following(), SETTINGS, lambda: NOW, str, Counters(metrics))  # type: ignore[arg-type]
     async with TestClient(TestServer(server.application())) as client:
         await _answer(client, "/validate-powertool", a_run_review())
         async with client.get("/metrics") as found:
-            text = await found.text()
-    assert 'toe_webhook_reviews_total{path="/validate-powertool",outcome="allowed"} 1' in text
-    assert "toe_catalog_is_current 1" in text
+            assert found.status == 404, "who may see them is for the program to say"
+    text = metrics.text().decode()
+    assert 'toe_webhook_reviews_total{outcome="allowed",path="/validate-powertool"} 1.0' in text
     assert "alice" not in text
 
 
 async def test_who_connects_and_says_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also with half of the headers; who has asked once may stay."""
     monkeypatch.setattr(module, "HEADER_SECONDS", 0.2)
-    server = Server(Following(), SETTINGS, lambda: NOW, str)  # type: ignore[arg-type]
+    server = Server(Following(), SETTINGS, lambda: NOW, str, Counters(Metrics()))  # type: ignore[arg-type]
     async with server.listening(0, None) as port, ClientSession() as session:
         url = f"http://127.0.0.1:{port}"
         async with session.get(url + "/healthz") as found:
@@ -180,7 +183,7 @@ async def test_answers_in_flight_are_finished_when_it_stops() -> None:
     """The API server that has asked gets its answer."""
     following = Following()
     following.delay = 0.5
-    server = Server(following, SETTINGS, lambda: NOW, str)  # type: ignore[arg-type]
+    server = Server(following, SETTINGS, lambda: NOW, str, Counters(Metrics()))  # type: ignore[arg-type]
     async with ClientSession() as session:
         async with server.listening(0, None) as port:
             url = f"http://127.0.0.1:{port}/validate-powertool"
@@ -194,7 +197,7 @@ async def test_answers_in_flight_are_finished_when_it_stops() -> None:
 
 async def test_what_nobody_can_read_is_quoted_nowhere(capfd: pytest.CaptureFixture[str]) -> None:
     """A header that is broken or too long may hold somebody's token: neither answer nor log repeats it."""
-    server = Server(Following(), SETTINGS, lambda: NOW, str)  # type: ignore[arg-type]
+    server = Server(Following(), SETTINGS, lambda: NOW, str, Counters(Metrics()))  # type: ignore[arg-type]
     async with server.listening(0, None) as port:
         for broken in (b"canary\x00", b"canary" + b"x" * 20_000, b"canary\r\n canary: \x01"):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -248,7 +251,7 @@ class Posted:
 async def test_any_body_gets_a_review_or_a_bad_request() -> None:
     """24,000 of them: an answer carries the uid that came, or the status is below 500; nothing is raised."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    server = Server(Following(), SETTINGS, lambda: NOW, str)  # type: ignore[arg-type]
+    server = Server(Following(), SETTINGS, lambda: NOW, str, Counters(Metrics()))  # type: ignore[arg-type]
     routes = [route for route in server.application().router.routes() if route.method == "POST"]
     chance = random.Random(11)
     statuses = dict.fromkeys(("allowed", "refused", "bad"), 0)

@@ -23,6 +23,7 @@ from toe.collector.inventory import Entry, Inventory
 from toe.collector.people import Doorman, Person, Reviews, Right, expect_right
 from toe.collector.refusals import RefusedError, later, no_such_path, not_found
 from toe.errors import DecodeError, StoreError
+from toe.kube.metrics import Metrics
 from toe.report.artifacts import API_VERSION, PLURAL, Included, KeptArtifactList, partial, table
 from toe.store.port import Store
 
@@ -81,24 +82,17 @@ class Artifacts:
         """Waits until no download is under way."""
         await self._sender.until_idle()
 
-    def metrics(self) -> str:
-        """Returns what is counted, in the text format that Prometheus reads; no names of people or namespaces.
-
-        Source: https://prometheus.io/docs/instrumenting/exposition_formats/
-        """
-        lines = ["# TYPE toe_artifacts_requests_total counter"]
-        lines += [
-            f'toe_artifacts_requests_total{{resource="{resource}",code="{code}"}} {number}'
-            for (resource, code), number in sorted(self._answers.items())
-        ]
-        for name, kind, value in (
-            ("downloads_total", "counter", self._sender.downloads),
-            ("download_bytes_total", "counter", self._sender.sent_bytes),
-            ("downloads_open", "gauge", self._sender.open),
-            ("artifacts_remembered", "gauge", len(self._inventory)),
-        ):
-            lines += [f"# TYPE toe_{name} {kind}", f"toe_{name} {value}"]
-        return "\n".join(lines) + "\n"
+    def show_in(self, metrics: Metrics) -> None:
+        """Has what is counted shown; no names of people or namespaces."""
+        requests = ("toe_artifacts_requests", "requests of people by answer", ("resource", "code"))
+        metrics.counted(*requests, lambda: {(resource, str(code)): n for (resource, code), n in self._answers.items()})
+        sent = self._sender
+        metrics.counted("toe_downloads", "downloads that began", (), lambda: {(): sent.downloads})
+        metrics.counted("toe_download_bytes", "bytes of files that people fetched", (), lambda: {(): sent.sent_bytes})
+        metrics.gauges(
+            toe_downloads_open=("downloads under way", lambda: sent.open),
+            toe_artifacts_remembered=("records of kept files in memory", lambda: len(self._inventory)),
+        )
 
     async def _answer(self, request: web.Request, person: Person) -> tuple[Answer, Right]:
         path = request.rel_url.raw_path

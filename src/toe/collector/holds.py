@@ -60,7 +60,7 @@ class Holds:
                 await self._store.create(key, msgspec.json.encode(Hold(wanted[key].metadata.name, LABEL)))
             except ExistsError:
                 continue
-            _log.info("legal hold", namespace=wanted[key].metadata.namespace, powertool=wanted[key].metadata.name)
+            _log.info("legal hold", namespace=wanted[key].metadata.namespace, run=wanted[key].metadata.name)
         for key in there - wanted.keys():
             if await self._was_lifted(key):
                 await self._store.delete(key)

@@ -8,15 +8,11 @@ from aiohttp import web
 
 from toe.api.meta import Struct
 from toe.collector.refusals import forbidden, later, unknown_caller
-from toe.errors import ClusterError, ForbiddenError
+from toe.errors import ClusterError, DecodeError, ForbiddenError
 from toe.kube.access_review import review
 from toe.kube.client import Client
+from toe.kube.token_review import bearer, holder
 from toe.report.artifacts import GROUP, PLURAL, VERSION
-
-TOKEN_REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"  # noqa: S105 a path
-DEADLINE = 5.0
-"""Seconds that an answer about a token may take."""
-LONGEST_TOKEN = 16 * 1024
 
 
 class Person(Struct, frozen=True):
@@ -72,23 +68,6 @@ class Doorman(Protocol):
         ...
 
 
-class _User(msgspec.Struct, frozen=True):
-    username: str = ""
-    uid: str = ""
-    groups: tuple[str, ...] | None = None
-    extra: dict[str, tuple[str, ...]] | None = None
-
-
-class _Status(msgspec.Struct, frozen=True):
-    authenticated: bool = False
-    user: _User = _User()
-    error: str = ""
-
-
-class _Review(msgspec.Struct, frozen=True):
-    status: _Status = _Status()
-
-
 class Bearers:
     """Has the API server say whose a token is: one that is good for the API server itself. Headers name nobody."""
 
@@ -97,26 +76,14 @@ class Bearers:
 
     async def who(self, request: web.Request) -> Person:
         """Returns whose the token is."""
-        headers = request.headers.getall("Authorization", ())
-        scheme, _, token = headers[0].partition(" ") if len(headers) == 1 else ("", "", "")
-        token = token.strip()
-        if scheme.lower() != "bearer" or not token or len(token) > LONGEST_TOKEN:
-            raise unknown_caller()
-        body = {
-            "apiVersion": "authentication.k8s.io/v1",
-            "kind": "TokenReview",
-            "spec": {"token": token},
-        }
         try:
-            answer = await self._client.raw("POST", TOKEN_REVIEWS, body=body, deadline=DEADLINE, repeatable=True)
-            status = msgspec.json.decode(answer, type=_Review).status
+            user = await holder(self._client, bearer(request.headers.getall("Authorization", [])))
         except ForbiddenError:
             raise later("the collector may not ask whose a token is") from None
-        except (ClusterError, msgspec.DecodeError):
+        except (ClusterError, DecodeError):
             raise later("the API server does not say whose this token is") from None
-        if not status.authenticated or status.error or not status.user.username:
+        if user is None:
             raise unknown_caller()
-        user = status.user
         return Person(user.username, user.uid, user.groups or (), user.extra or {})
 
 

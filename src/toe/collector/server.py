@@ -73,17 +73,12 @@ class Server:
         counters: Counters,
         clock: Callable[[], datetime],
         missing: Callable[[], str],
-        gauges: Callable[[], dict[str, float]] = dict,
         max_sessions: int = 10_000,
-        counted: Callable[[], str] = str,
     ) -> None:
-        """``missing`` says why we are not ready (empty: we are), ``gauges`` what is measured at this moment.
-
-        ``counted`` is what others count, in the text format of :class:`Counters`.
-        """
+        """``missing`` says why we are not ready; empty: we are."""
         self._uploads, self._sessions, self._runs, self._keys, self._alarm = uploads, sessions, runs, keys, alarm
-        self._counters, self._clock, self._missing, self._gauges = counters, clock, missing, gauges
-        self._max_sessions, self._counted = max_sessions, counted
+        self._counters, self._clock, self._missing = counters, clock, missing
+        self._max_sessions = max_sessions
 
     def application(self) -> web.Application:
         """Returns the application to serve."""
@@ -102,7 +97,6 @@ class Server:
             [
                 web.get("/healthz", self._healthz),
                 web.get("/readyz", self._readyz),
-                web.get("/metrics", self._metrics),
             ]
         )
         return application
@@ -241,7 +235,7 @@ class Server:
             )
         finally:
             session.active -= 1
-        self._counters.bytes += length
+        self._counters.came(length)
         return 200, {"offset": offset}
 
     async def _commit(self, request: web.Request) -> Answer:
@@ -306,9 +300,6 @@ class Server:
     async def _readyz(self, _: web.Request) -> web.Response:
         missing = self._missing()
         return web.Response(status=503, text=f"{missing}\n") if missing else web.Response(text="ok\n")
-
-    async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(text=self._counters.text(**self._gauges()) + self._counted())
 
 
 def _denial(denial: DenialError) -> tuple[int, dict[str, Any], str]:

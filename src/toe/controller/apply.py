@@ -16,6 +16,7 @@ from toe.api.powertool import PowerTool, PowerToolStatus
 from toe.api.powertoolconfig import EnvVar, PowerToolConfig, PowerToolConfigStatus
 from toe.api.reasons import Reason
 from toe.api.ticket import Ticket
+from toe.controller.counts import Counts
 from toe.controller.observe import Caches, Memory
 from toe.errors import ClusterError, ConflictError, ForbiddenError, InvalidError, NotFoundError, SettingsError
 from toe.kube.client import Client
@@ -40,6 +41,8 @@ class Applier:
         events: EventRecorder,
         clock: Callable[[], datetime],
         sign: Callable[[Ticket], str] | None = None,
+        *,
+        counts: Counts,
     ) -> None:
         """``sign`` makes the tickets that plans ask for; there must be one where the settings have a collector."""
         self._client = client
@@ -48,6 +51,7 @@ class Applier:
         self._events = events
         self._clock = clock
         self._sign = sign
+        self._counts = counts
 
     async def apply(self, actions: tuple[Action, ...], run: PowerTool | None = None) -> None:
         """Executes a plan: statuses first, in order, then all containers at once, then the events.
@@ -82,12 +86,11 @@ class Applier:
         )
         self._memory.written[run.metadata.uid] = self._clock()
         self._caches.runs.observe(stored)
+        self._counts.ended(run, action.status)
         _log.info(
             "status written",
-            namespace=run.metadata.namespace,
-            powertool=run.metadata.name,
+            **_of(run),
             phase=action.status.phase,
-            tool=run.spec.tool.name,
         )
 
     async def _write_config_status(self, action: WriteConfigStatus) -> None:
@@ -119,24 +122,28 @@ class Applier:
                 raise
             _log.warning(
                 "injection refused",
-                namespace=action.namespace,
+                **_of(run),
                 pod=action.pod,
-                powertool=run.metadata.name,
                 reason=violation.reason,
                 error=error.message,
             )
+            self._counts.refused(run, violation.reason)
             self._memory.refuse(run.metadata.uid, action.pod_uid, violation)
             return
         self._caches.pods.observe(stored)
         self._record(list(action.events))
+        security = action.container.security_context
+        known = self._caches.runs.get(run.metadata.namespace, run.metadata.name) or run
+        tier = (known.status.config.tier if known.status.config is not None else None) or ""
+        self._counts.injected(run, tier, self._clock(), privileged=security.privileged is True)
         _log.info(
             "tool injected",
-            namespace=action.namespace,
+            **_of(run),
             pod=action.pod,
-            powertool=run.metadata.name,
+            tier=tier,
             container=action.container.name,
             image=action.container.image,
-            uid=_known(action.container.security_context.run_as_user),
+            uid=_known(security.run_as_user),
         )
 
     def _with_ticket(self, action: AddEphemeralContainer) -> ToolContainer:
@@ -153,6 +160,17 @@ class Applier:
             self._events.record(
                 event.regarding, type=event.type, reason=event.reason, message=event.message, now=self._clock()
             )
+
+
+def _of(run: PowerTool) -> dict[str, str]:
+    """Returns the fields that every line about a run has: which one, of which tool, and whose."""
+    requester = run.spec.requester
+    return {
+        "namespace": run.metadata.namespace,
+        "run": run.metadata.name,
+        "tool": run.spec.tool.name,
+        "requester": requester.username if requester is not None else "",
+    }
 
 
 def status_patch(obj: PowerTool | PowerToolConfig, status: PowerToolStatus | PowerToolConfigStatus) -> dict[str, Any]:

@@ -5,16 +5,18 @@ import asyncio
 import gc
 import secrets
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import structlog
 import uvloop
+from aiohttp import web
 
 from toe.api.endpoint import checked_endpoint
+from toe.api.fence.policy import CONTROLLER
 from toe.api.settings import Settings
 from toe.api.surroundings import Surroundings
 from toe.api.time import parse_duration
@@ -24,10 +26,17 @@ from toe.controller.tickets import TicketKey
 from toe.errors import SettingsError
 from toe.kube.access import Access, access_flags, chosen_access
 from toe.kube.client import Client
+from toe.kube.connections import Gate
 from toe.kube.lease import DURATION, Election
 from toe.kube.lifetime import live, stoppable
 from toe.kube.log import LOG_LEVELS, configure_log
+from toe.kube.metrics import Metrics
+from toe.kube.scraping import Scraping
+from toe.kube.serving import Certificate, Listener, chosen_certificate, serving_flags
 from toe.kube.settings import chosen_settings, settings_flags
+
+SCRAPERS = 32
+"""Connections for metrics at the same time."""
 
 _log = structlog.get_logger(__name__)
 _DURATIONS = {
@@ -50,10 +59,12 @@ def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], date
     try:
         access, settings, lease = chosen_access(options, around), _settings(options), _lease_seconds(options)
         key = TicketKey(options.ticket_key) if options.ticket_key else None
+        names = service_names(settings.system_namespace)
+        certificate = chosen_certificate(options, names, clock) if options.metrics_port else None
     except SettingsError as error:
         print(f"toe controller: {error}", file=sys.stderr)
         return 2
-    return uvloop.run(_serve(access, settings, options, clock, key, lease))
+    return uvloop.run(_serve(access, settings, options, clock, key, lease, certificate))
 
 
 async def _serve(
@@ -63,6 +74,7 @@ async def _serve(
     clock: Callable[[], datetime],
     key: TicketKey | None,
     lease_seconds: int,
+    certificate: Certificate | None,
 ) -> int:
     async with AsyncExitStack() as stack:
         stop = await stack.enter_async_context(stoppable())
@@ -72,12 +84,17 @@ async def _serve(
             name, namespace = options.lease_name, settings.system_namespace
             election = Election(asking, namespace, name, _identity(options), clock, duration=lease_seconds)
         permits = election.holds if election is not None else None
-        client = await stack.enter_async_context(Client(access, permits=permits))
-        controller = Controller(client, settings, clock, fenced_pod=options.fenced_pod, sign=key.sign if key else None)
+        metrics = Metrics()
+        metrics.gauges(toe_leads=("whether this process is the one that works", permits or (lambda: True)))
+        client = await stack.enter_async_context(Client(access, permits=permits, observer=metrics.requested))
+        sign = key.sign if key else None
+        controller = Controller(client, settings, clock, fenced_pod=options.fenced_pod, sign=sign, metrics=metrics)
         is_live = lambda: controller.caches.live and not stop.is_set()  # noqa: E731 asked at each probe
         if options.health_port:
             probes = await serve_probes(options.health_port, is_live)
             stack.push_async_callback(probes.cleanup)
+        if certificate is not None:
+            await stack.enter_async_context(_scraped(access, metrics, certificate, options.metrics_port))
         _log.info("controller started", server=access.server, system_namespace=settings.system_namespace)
         synced = asyncio.Event()
         leads = election.won if election is not None else None
@@ -94,6 +111,26 @@ async def _serve(
         if election is not None and is_drained:  # else a write may be under way yet: the Lease has to run out
             await election.release()
         return status
+
+
+def service_names(namespace: str) -> tuple[str, ...]:
+    """Returns the DNS names that the certificate for metrics is for."""
+    host = f"{CONTROLLER}.{namespace}"
+    return (f"{host}.svc", host, f"{host}.svc.cluster.local")
+
+
+@asynccontextmanager
+async def _scraped(access: Access, metrics: Metrics, certificate: Certificate, port: int) -> AsyncIterator[None]:
+    """Serves what is counted; who asks is found out by a client of its own, also while another process leads."""
+    metrics.gauges(
+        toe_certificate_not_after_seconds=("when its certificate ends, in Unix time", lambda: certificate.not_after)
+    )
+    async with Client(access, connections=2) as client:
+        application = web.Application(client_max_size=1024)
+        Scraping(client, metrics.text).add_to(application)
+        listener = Listener(application, connect=Gate(SCRAPERS, SCRAPERS).connect)
+        async with listener.listening(port, certificate.context()):
+            yield
 
 
 def _identity(options: argparse.Namespace) -> str:
@@ -152,6 +189,10 @@ def flags() -> argparse.ArgumentParser:
         metavar="DURATION",
         help="how long after the last renewal another one takes over; work stops after two thirds of it (%(default)s)",
     )
+    parser.add_argument(
+        "--metrics-port", type=int, help="serves /metrics over TLS there, to who has the right; default: nowhere"
+    )
+    serving_flags(parser)
     parser.add_argument("--health-port", type=int, help="serves /healthz and /readyz there; default: nowhere")
     parser.add_argument("--log-level", default="info", choices=LOG_LEVELS, help="the least that is told (%(default)s)")
     return parser

@@ -18,6 +18,7 @@ from toe.api.settings import Settings
 from toe.api.ticket import Ticket
 from toe.controller.access import ask
 from toe.controller.apply import Applier, is_ordinary
+from toe.controller.counts import Counts
 from toe.controller.fence import FenceWatch
 from toe.controller.observe import (
     BUSY,
@@ -40,6 +41,7 @@ from toe.errors import ClusterError, UnavailableError
 from toe.kube.cache import Cache
 from toe.kube.client import Client
 from toe.kube.events import EventRecorder
+from toe.kube.metrics import Metrics
 from toe.kube.queue import WorkQueue
 from toe.kube.resource import NAMESPACES, PODS, POWERTOOLCONFIGS, POWERTOOLS, Namespace
 from toe.plan.actions import AddEphemeralContainer, Plan, WriteStatus
@@ -77,6 +79,7 @@ class Controller:
         *,
         fenced_pod: str | None = None,
         sign: Callable[[Ticket], str] | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         """Nothing is started here. ``fenced_pod`` is our own pod's name where the API server's fence is expected.
 
@@ -100,7 +103,25 @@ class Controller:
         )
         self._fence = FenceWatch(client, settings, fenced_pod, self._fence_changed) if fenced_pod else None
         self._observer = Observer(self.caches, settings, self._memory, self._fence_missing)
-        self._applier = Applier(client, self.caches, self._memory, self.events, clock, sign)
+        metrics = metrics or Metrics()
+        self._counts = Counts(metrics, lambda name: bool(self.caches.configs.by_index(TOOL, name)))
+        self._applier = Applier(client, self.caches, self._memory, self.events, clock, sign, counts=self._counts)
+        self._show_in(metrics)
+
+    def _show_in(self, metrics: Metrics) -> None:
+        metrics.gauges(
+            toe_watches_are_live=("whether this process follows the cluster", lambda: self.caches.live),
+            toe_queue_depth=("runs and configs that wait for a pass", lambda: self._queue.depth),
+            toe_queue_oldest_seconds=("seconds that the oldest of them has waited", lambda: self._queue.oldest_age),
+            toe_runs_active=("runs that have not ended, as last seen", self._active),
+            toe_fence_in_force=(
+                "whether the API server's fence stands, as the leader last saw it",
+                lambda: self._fence is not None and not self._fence.missing,
+            ),
+        )
+
+    def _active(self) -> int:
+        return sum(not run.status.is_finished for run in self.caches.runs.list())
 
     async def run(
         self,
@@ -161,11 +182,14 @@ class Controller:
                 await self._reconcile(key)
             except ClusterError as error:
                 delay = self._queue.retry(key)
+                self._counts.passed(key.kind, "again")
                 if not is_ordinary(error):
                     _log.warning("pass failed", key=str(key), error=error.message, status=error.status, retry=delay)
             except Exception:
+                self._counts.passed(key.kind, "failed")
                 _log.exception("pass failed unexpectedly", key=str(key), retry=self._queue.retry(key))
             else:
+                self._counts.passed(key.kind, "done")
                 self._queue.forget(key)
             finally:
                 self._queue.done(key)
@@ -189,6 +213,7 @@ class Controller:
         access: Answers = NO_ANSWERS
         if requester is not None and questions:
             access = await ask(self._client, requester, questions)
+            self._counts.asked(access.values())
             snapshot = self._observer.run(key.namespace, key.name, now, access)  # the world went on meanwhile
             if snapshot is None:
                 return

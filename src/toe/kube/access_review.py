@@ -33,12 +33,21 @@ async def review(
 
     ``user`` holds username, uid, groups and extra; ``attributes`` are resourceAttributes.
     """
+    return await _review(client, user, {"resourceAttributes": dict(attributes)}, deadline)
+
+
+async def may_get(client: Client, user: Mapping[str, Any], path: str, *, deadline: float = DEADLINE) -> bool | None:
+    """Returns whether somebody may ``get`` a path that is no resource; None as for :func:`review`."""
+    return await _review(client, user, {"nonResourceAttributes": {"path": path, "verb": "get"}}, deadline)
+
+
+async def _review(client: Client, user: Mapping[str, Any], what: Mapping[str, Any], deadline: float) -> bool | None:
     spec = {
         "user": user.get("username", ""),
         "uid": user.get("uid", ""),
-        "groups": list(user.get("groups", ())),
+        "groups": list(user.get("groups") or ()),
         "extra": {key.lower(): list(values) for key, values in (user.get("extra") or {}).items()},
-        "resourceAttributes": dict(attributes),
+        **what,
     }
     body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
     try:

@@ -15,6 +15,7 @@ from aiohttp import web
 from toe.api.settings import Settings
 from toe.errors import DecodeError
 from toe.kube.connections import Gate
+from toe.kube.scraping import Scraping
 from toe.kube.serving import Listener
 from toe.webhook.counters import Counters
 from toe.webhook.judge import judge_run, judge_written_config, read_run, stamp
@@ -43,15 +44,14 @@ class Server:
         settings: Settings,
         clock: Callable[[], datetime],
         missing: Callable[[], str],
-        gauges: Callable[[], dict[str, float]] = dict,
+        counters: Counters,
     ) -> None:
-        """``missing`` says why we are not ready (empty: we are), ``gauges`` what is measured at this moment."""
+        """``missing`` says why we are not ready; empty: we are."""
         self._observer = observer
         self._settings = settings
         self._clock = clock
         self._missing = missing
-        self._gauges = gauges
-        self._counters = Counters()
+        self._counters = counters
 
     def application(self) -> web.Application:
         """Returns the application to serve."""
@@ -63,16 +63,20 @@ class Server:
                 web.post("/mutate-powertool", self._answering(self._mutate_run)),
                 web.get("/healthz", self._healthz),
                 web.get("/readyz", self._readyz),
-                web.get("/metrics", self._metrics),
             ]
         )
         return application
 
     @asynccontextmanager
-    async def listening(self, port: int, context: ssl.SSLContext | None) -> AsyncIterator[int]:
+    async def listening(
+        self, port: int, context: ssl.SSLContext | None, scraping: Scraping | None = None
+    ) -> AsyncIterator[int]:
         """Listens on all addresses inside of the block, and yields the port; answers in flight end before it."""
         gate = Gate(CONNECTIONS, CONNECTIONS)  # an API server is one address, or a few
-        async with Listener(self.application(), connect=gate.connect).listening(port, context) as listening:
+        application = self.application()
+        if scraping is not None:
+            scraping.add_to(application)
+        async with Listener(application, connect=gate.connect).listening(port, context) as listening:
             yield listening
 
     def _answering(self, judge: Judge) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -139,9 +143,6 @@ class Server:
     async def _readyz(self, _: web.Request) -> web.Response:
         missing = self._missing()
         return web.Response(status=503, text=f"{missing}\n") if missing else web.Response(text="ok\n")
-
-    async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(text=self._counters.text(**self._gauges()))
 
 
 def _timeout(request: web.Request) -> float:
