@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from charts import rights
+from charts.dashboard import dashboard
 from toe.api import webhooks
 from toe.api.codec import to_yaml
 from toe.api.crd import KINDS, custom_resource_definition
@@ -61,6 +62,7 @@ def files() -> dict[Path, str]:
         TEMPLATES / "fence.yaml": _template(_fence()),
         TEMPLATES / "rights.yaml": _template(_rights()),
         TEMPLATES / "admission.yaml": _template(_admission()),
+        TOP / "dashboards" / "toe.json": json.dumps(dashboard(), indent=1) + "\n",
     }
 
 
