@@ -13,7 +13,9 @@ RUN command -v python3 >/dev/null || { apt-get update && apt-get install -y --no
 COPY --from=site /site /app/site
 COPY src/toe /app/toe
 COPY tools/pack.sh /pack.sh
-RUN python3 -m compileall -q -j 0 /app && rm -rf /app/site/bin /usr/lib/python3.11/test /usr/lib/python3.11/pydoc_data \
+# What only the command line needs is no part of the servers.
+RUN cd /app/site && rm -rf pydantic* typer* rich* pygments* markdown_it* mdurl* shellingham* annotated_* typing_inspection* \
+    && python3 -m compileall -q -j 0 /app && rm -rf /app/site/bin /usr/lib/python3.11/test /usr/lib/python3.11/pydoc_data \
     /usr/lib/python3.11/ensurepip \
     && sh /pack.sh /usr/bin/python3 /usr/bin/python3.11 /usr/lib/python3.11 /app
 

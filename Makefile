@@ -65,6 +65,10 @@ generate: venv ## write what is made from types: CRDs, reference pages
 	@$(RUN) -m charts.generate
 	@$(RUN) -m docs.generate
 
+.PHONY: test-kubernetes
+test-kubernetes: venv ## the API server's tests on another version (VERSION=1.37.2), built on demand
+	@$(RUN) -m tests.versions $(VERSION)
+
 .PHONY: manifests
 manifests: venv ## write deploy/install.yaml, for people without Helm (WITH="--set image.repository=...")
 	@$(RUN) -m charts.manifests $(WITH)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from docs import programs, rights, values
+from docs import metrics, podsecurity, programs, rights, values
 from toe.api.crd import KINDS, Schema, schema_of
 from toe.api.reasons import REASONS
 from toe.policy.capabilities import CAPABILITIES, VERSION
@@ -15,7 +15,15 @@ def pages() -> dict[str, str]:
     """Returns every generated page by its file name."""
     kinds = {f"{kind.lower()}.md": _kind(kind) for kind in KINDS}
     own = {"reasons.md": _reasons(), "capabilities.md": _capabilities()}
-    return {**kinds, **own, **programs.pages(), **rights.pages(), **values.pages()}
+    return {
+        **kinds,
+        **own,
+        **metrics.pages(),
+        **podsecurity.pages(),
+        **programs.pages(),
+        **rights.pages(),
+        **values.pages(),
+    }
 
 
 def main() -> None:

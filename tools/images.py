@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from devcluster import locks, packages, toolchain
+from tools import sbom
 
 TOP = Path(__file__).resolve().parent.parent
 
@@ -232,20 +233,28 @@ def _say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def main(names: list[str], cache: Path | None) -> int:
-    """Builds the images named, all when none is; prints one reference by digest and its archive per line."""
+def main(names: list[str], cache: Path | None, *, bill_of: bool = False) -> int:
+    """Builds the images named, all when none is; prints one reference by digest and its archive per line.
+
+    ``bill_of``: prints what is in each, in place of that.
+    """
     for name in names or list(IMAGES):
         try:
             archive = build(name, cache)
         except BuildError as error:
             _say(f"error: {error}")
             return 1
-        print(f"{pinned(name, archive)}\t{archive}", flush=True)
+        if bill_of:
+            print(json.dumps(sbom.bill(name, sbom.contents(archive)), indent=1), flush=True)
+        else:
+            print(f"{pinned(name, archive)}\t{archive}", flush=True)
     return 0
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tools.images", description="Builds the tools' images.")
     parser.add_argument("names", nargs="*", metavar="NAME", choices=[[], *IMAGES], help=", ".join(IMAGES))
+    parser.add_argument("--sbom", action="store_true", help="print what is in each image, as CycloneDX")
     given = os.environ.get("XDG_CACHE_HOME")  # noqa: TID251 - read here and nowhere else in this module
-    sys.exit(main(parser.parse_args().names, Path(given) if given else None))
+    options = parser.parse_args()
+    sys.exit(main(options.names, Path(given) if given else None, bill_of=options.sbom))

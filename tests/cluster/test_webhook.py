@@ -313,10 +313,11 @@ async def test_a_mounted_certificate_is_renewed_under_the_api_server(
         await until_asked(scene.rest, scene.name, scene.name)
 
 
-async def test_before_kubernetes_1_36_the_webhook_stamps(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["1.33", "1.35"])
+async def test_before_kubernetes_1_36_the_webhook_stamps(tmp_path: Path, version: str) -> None:
     """The caller, whatever he wrote; where the stamp is lost nothing is created."""
     async with AsyncExitStack() as stack:
-        cluster = Cluster(f"toe-test-hook-{free_port()}", node=False, emulated_version="1.33", report=lambda _: None)
+        cluster = Cluster(f"toe-test-hook-{free_port()}", node=False, emulated_version=version, report=lambda _: None)
         await asyncio.to_thread(cluster.__enter__)
         stack.push_async_callback(asyncio.to_thread, cluster.__exit__, None, None, None)
         rest = await stack.enter_async_context(Rest.of(cluster.kubeconfig))

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -148,12 +147,12 @@ async def _serve(
             toe_collector_stored_bytes=("bytes of kept files, as this replica has counted them", lambda: room.total),
             toe_collector_free_bytes=("bytes free where files are kept, as last seen", lambda: room.last_free),
         )
-        for name, meaning, value in (
-            ("connections_refused", "connections beyond the limits", lambda: plan.gate.refused),
-            ("unreadable_requests", "requests that are no HTTP", lambda: plan.gate.unreadable),
-            ("files_kept", "files that were kept", lambda: uploads.kept),
-        ):
-            metrics.counted(f"toe_collector_{name}", meaning, (), partial(_alone, value))
+        refused = ("toe_collector_connections_refused", "connections beyond the limits")
+        unreadable = ("toe_collector_unreadable_requests", "requests that are no HTTP")
+        kept = ("toe_collector_files_kept", "files that were kept")
+        metrics.counted(*refused, (), lambda: {(): plan.gate.refused})
+        metrics.counted(*unreadable, (), lambda: {(): plan.gate.unreadable})
+        metrics.counted(*kept, (), lambda: {(): uploads.kept})
         artifacts = Artifacts(store, Bearers(client), AccessReviews(client), clock) if plan.downloads else None
         counters = Counters(metrics)
         server = Server(
@@ -188,11 +187,6 @@ async def _serve(
     if isinstance(store, DirectoryStore):
         store.close()
     return status
-
-
-def _alone(value: Callable[[], float]) -> dict[tuple[str, ...], float]:
-    """Returns a count that has no labels."""
-    return {(): value()}
 
 
 def _plan(options: argparse.Namespace) -> Plan:
