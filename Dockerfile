@@ -14,9 +14,8 @@ COPY --from=site /site /app/site
 COPY src/toe /app/toe
 COPY tools/pack.sh /pack.sh
 # What only the command line needs is no part of the servers.
-RUN cd /app/site && rm -rf pydantic* typer* rich* pygments* markdown_it* mdurl* shellingham* annotated_* typing_inspection* \
-    && python3 -m compileall -q -j 0 /app && rm -rf /app/site/bin /usr/lib/python3.11/test /usr/lib/python3.11/pydoc_data \
-    /usr/lib/python3.11/ensurepip \
+RUN cd /app/site && rm -rf pydantic* typer* rich* pygments* markdown_it* mdurl* shellingham* annotated_* typing_inspection* bin
+RUN python3 -m compileall -q -j 0 /app && rm -rf /usr/lib/python3.11/test /usr/lib/python3.11/pydoc_data /usr/lib/python3.11/ensurepip \
     && sh /pack.sh /usr/bin/python3 /usr/bin/python3.11 /usr/lib/python3.11 /app
 
 FROM scratch

@@ -6,6 +6,8 @@
 # (/var/lib/dpkg/status.d, where image scanners look).
 set -eu
 umask 022
+# `cp --parents` finds the parents of an absolute path only from here.
+cd /
 
 image=/image
 mkdir -p "$image/etc" "$image/var/lib/dpkg/status.d"
@@ -33,15 +35,18 @@ for path in "$@"; do
     fi
 done >/tmp/files
 
+# No pipes around the loops: the exit code of a pipe is its last command's.
 while read -r file; do
     case "$file" in *.py | *.pyc) echo "$file" ;; *) with_libraries "$file" ;; esac
-done </tmp/files | sort -u >/tmp/all
+done </tmp/files >/tmp/loaded
+sort -u /tmp/loaded >/tmp/all
 
 while read -r file; do
     # Links are followed: every name that something is loaded by becomes a file of that name.
     [ -e "$image$file" ] || cp -L --preserve=mode,timestamps --parents "$file" "$image"
     case "$file" in *.py | *.pyc) ;; *) package_of "$file" ;; esac
-done </tmp/all | cut -d: -f1 | sort -u >/tmp/packages
+done </tmp/all >/tmp/owners
+cut -d: -f1 /tmp/owners | sort -u >/tmp/packages
 
 while read -r package; do
     dpkg-query -s "$package" >"$image/var/lib/dpkg/status.d/$package"
@@ -49,4 +54,4 @@ while read -r package; do
 done </tmp/packages
 
 find "$image" -xdev ! -type l -perm /6000 -exec chmod a-s {} +
-rm -f /tmp/files /tmp/all /tmp/packages
+rm -f /tmp/files /tmp/loaded /tmp/all /tmp/owners /tmp/packages
