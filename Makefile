@@ -69,6 +69,11 @@ generate: venv ## write what is made from types: CRDs, reference pages
 test-kubernetes: venv ## the API server's tests on another version (VERSION=1.37.2), built on demand
 	@$(RUN) -m tests.versions $(VERSION)
 
+.PHONY: test-alerts
+test-alerts: venv ## when the alerts fire, by Prometheus' own promtool, built on demand
+	@$(RUN) -m devcluster build --promtool
+	@$(BIN)/pytest -q tests/charts/test_monitoring.py
+
 .PHONY: manifests
 manifests: venv ## write deploy/install.yaml, for people without Helm (WITH="--set image.repository=...")
 	@$(RUN) -m charts.manifests $(WITH)

@@ -72,7 +72,7 @@ def _run(options: argparse.Namespace, cluster: Cluster) -> int:
             cluster.down()
             say(f"the cluster {cluster.name} is gone")
         case "build":
-            cluster.build()
+            cluster.build(["promtool"] if options.promtool else [])
         case "status":
             status = cluster.status()
             print(_described(status))
@@ -116,7 +116,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("down", help="stop it and remove everything it made")
     commands.add_parser("status", help="what runs of it; the exit code is 0 where it is ready")
     commands.add_parser("kubeconfig", help="print the path of the administrator's kubeconfig")
-    commands.add_parser("build", help="build the programs that are missing, and nothing else")
+    build = commands.add_parser("build", help="build the programs that are missing, and nothing else")
+    build.add_argument("--promtool", action="store_true", help="Prometheus' judge of alerts too: six minutes of CPU")
     load = commands.add_parser("load", help="load image archives; print the references that pods can use")
     load.add_argument("archive", nargs="+", type=Path, metavar="IMAGE.tar")
     kubectl = commands.add_parser("kubectl", help="run kubectl against it")

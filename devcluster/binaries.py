@@ -21,7 +21,8 @@ KUBERNETES = HERE / "kubernetes"
 RUNTIME = HERE / "runtime"
 DNS = HERE / "dns"
 HELM = HERE / "helm"
-MODULES = (KUBERNETES, RUNTIME, DNS, HELM)
+PROMTOOL = HERE / "promtool"
+MODULES = (KUBERNETES, RUNTIME, DNS, HELM, PROMTOOL)
 
 Report = Callable[[str], None]
 
@@ -61,6 +62,8 @@ PROGRAMS = {
         Program("pause", "./pause"),
         Program("coredns", ".", module=DNS),
         Program("helm", "helm.sh/helm/v3/cmd/helm", module=HELM),
+        # On demand only: six minutes of CPU.
+        Program("promtool", "github.com/prometheus/prometheus/cmd/promtool", module=PROMTOOL),
     )
 }
 
@@ -87,7 +90,7 @@ class Binaries:
         )
         self._kubernetes = cache / "binaries" / f"kubernetes-{kubernetes_version}-{kubernetes}"
         self._places = {KUBERNETES: self._kubernetes}
-        for module, program in ((RUNTIME, "containerd"), (DNS, "coredns"), (HELM, "helm")):
+        for module, program in ((RUNTIME, "containerd"), (DNS, "coredns"), (HELM, "helm"), (PROMTOOL, "promtool")):
             files = (path for path in sorted(module.rglob("*")) if path.is_file())
             fingerprint = _fingerprint(*files, text=self._flags(PROGRAMS[program]))
             self._places[module] = cache / "binaries" / f"{module.name}-{fingerprint}"

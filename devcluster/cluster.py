@@ -177,9 +177,9 @@ class Cluster:
         """The programs that `build` would have to build, which may take minutes."""
         return self._binaries.missing(self._settings.programs)
 
-    def build(self) -> None:
-        """Build what is missing, and nothing else: Helm too, by which toe is installed."""
-        self._binaries.ensure([*self._settings.programs, "helm"])
+    def build(self, more: Sequence[str] = ()) -> None:
+        """Build what is missing: Helm too, by which toe is installed; ``more`` only when it is asked for."""
+        self._binaries.ensure([*self._settings.programs, "helm", *more])
 
     def up(self) -> None:
         """Start the cluster and wait until it can be used: pods can be made, Services answer.
