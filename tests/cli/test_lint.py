@@ -66,6 +66,17 @@ def test_findings_are_notes_and_no_problems(tmp_path: Path, capsys: pytest.Captu
     assert ran.out.startswith(f"{file}: note: spec.image: a tag can be moved")
 
 
+@pytest.mark.parametrize(("profile", "status"), [("compat", 0), ("standard", 0), ("hardened", 1)])
+def test_each_profile_judges_by_its_own_rules(
+    profile: str, status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run of a tool of tier High whose image has a tag instead of a digest."""
+    config = config_manifest(image="a:1", security={"capabilities": {"add": ["SYS_ADMIN"]}})
+    ran = lint(capsys, "--profile", profile, write(tmp_path / "a.yaml", config, RUN))
+    assert ran.status == status, ran.out
+    assert ("of tier High and its image is named by a tag" in ran.out) == bool(status), ran.out
+
+
 def test_a_run_is_judged_by_the_configs_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever the order of files and documents."""
     run_file = write(tmp_path / "a.yaml", powertool_manifest(tool={"args": ["-z"]}))

@@ -176,6 +176,9 @@ def plan(
 def lint(
     call: Call,
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Manifests, directories of them, - for stdin.")],
+    profile: Annotated[
+        ProfileName, typer.Option("--profile", help="Judge as the operator does under this profile.")
+    ] = ProfileName.STANDARD,
     output: Output = Format.TABLE,
 ) -> int:
     """Check PowerToolConfigs and PowerTools offline: all that the cluster would refuse.
@@ -184,7 +187,7 @@ def lint(
     """
     from toe.cli.lint import lint
 
-    return lint(call, files, output.value)
+    return lint(call, files, profile.value, output.value)
 
 
 @command()

@@ -16,7 +16,7 @@ from toe.api.meta import GROUP
 from toe.api.powertool import PowerTool
 from toe.api.powertoolconfig import PowerToolConfig
 from toe.api.reasons import Reason
-from toe.api.settings import Settings
+from toe.api.settings import PROFILES, Profile, Settings
 from toe.cli.call import Call
 from toe.cli.sentences import ComplaintError
 from toe.errors import DecodeError
@@ -54,9 +54,11 @@ class Manifests(msgspec.Struct):
     documents: int = 0
 
 
-def lint(call: Call, files: Sequence[str], output: str) -> int:
-    """Prints every problem and note; exit status 1 when there is a problem."""
-    settings = Settings(system_namespace=call.flags.system_namespace or Settings().system_namespace)
+def lint(call: Call, files: Sequence[str], profile: Profile, output: str) -> int:
+    """Prints every problem and note under a profile; exit status 1 when there is a problem."""
+    settings = PROFILES[profile]
+    if call.flags.system_namespace:
+        settings = msgspec.structs.replace(settings, system_namespace=call.flags.system_namespace)
     found = Manifests(remarks=[], runs=[], configs=[], sources=[])
     for name in files:
         for source, content in _contents(name):
