@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from charts import rights
+from charts import manifests, rights
 from devcluster import Cluster
 from devcluster.__main__ import cluster_here
 from examples.shop import demo
@@ -38,7 +38,7 @@ KINDS = (
     "all,pvc,secrets,configmaps,serviceaccounts,roles,rolebindings,leases,networkpolicies,poddisruptionbudgets,"
     "clusterroles,clusterrolebindings,apiservices,validatingwebhookconfigurations,mutatingwebhookconfigurations,"
     "validatingadmissionpolicies,validatingadmissionpolicybindings,mutatingadmissionpolicies,"
-    "mutatingadmissionpolicybindings,priorityclasses"
+    "mutatingadmissionpolicybindings,priorityclasses,persistentvolumes"
 )
 
 
@@ -266,15 +266,10 @@ async def test_an_upgrade_keeps_keys_and_another_generation_rolls_them_over(
 
     load = await loaded(rest, f"ca-{time.time_ns():x}", 0.7, roll_over)
     after = {part: _secret(installed_chart, f"toe-{part}-ca", "ca.crt") for part in PARTS}
+    end = "-----END CERTIFICATE-----\n"
     for part in PARTS:
         assert after[part] != before[part]
-        assert (
-            after[part]
-            .strip()
-            .endswith(
-                before[part].strip().split("-----END CERTIFICATE-----")[0].strip() + "\n-----END CERTIFICATE-----"
-            )
-        )
+        assert after[part].endswith(before[part].partition(end)[0] + end)
     assert _secret(installed_chart, "toe-ticket-key", "previous.crt") == ticket
     hook = json.loads(installed_chart.kubectl("get", "validatingwebhookconfiguration", "toe", "-o", "json"))
     assert base64.b64decode(hook["webhooks"][0]["clientConfig"]["caBundle"]).decode() == after["webhook"]
@@ -379,22 +374,61 @@ def test_only_documented_ports_are_open(installed_chart: Cluster) -> None:
 
 def test_pods_pass_pod_security_restricted(installed_chart: Cluster) -> None:
     """The namespace enforces it, and says nothing when it is asked again about what is there."""
-    label = "pod-security.kubernetes.io/enforce=restricted"
-    said = subprocess.run(
-        [
-            *(str(installed_chart.kubectl_program()), f"--kubeconfig={installed_chart.kubeconfig}"),
-            *("label", "--overwrite", "--dry-run=server", "namespace", SYSTEM, label),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "Warning" not in said.stderr, said.stderr
-    assert all(
-        json.loads(installed_chart.kubectl("get", "namespace", SYSTEM, "-o", "json"))["metadata"]["labels"][name]
-        == "restricted"
-        for name in demo.RESTRICTED
-    )
+    words = ("label", "--overwrite", "--dry-run=server", "namespace", SYSTEM)
+    assert "Warning" not in _complaints(installed_chart, *words, "pod-security.kubernetes.io/enforce=restricted")
+    labels = json.loads(installed_chart.kubectl("get", "namespace", SYSTEM, "-o", "json"))["metadata"]["labels"]
+    assert {labels[name] for name in demo.RESTRICTED} == {"restricted"}
+
+
+def test_metrics_are_for_whoever_has_the_right(installed_chart: Cluster) -> None:
+    """Without a token 401, without the right 403; with both what Prometheus reads, of every pod of every part."""
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "scraper", "namespace": LOAD}}
+    stranger = {**account, "metadata": {"name": "stranger", "namespace": LOAD}}
+    rbac = "rbac.authorization.k8s.io"
+    bound = {
+        "apiVersion": f"{rbac}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "scraper"},
+        "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "toe-metrics-reader"},
+        "subjects": [{"kind": "ServiceAccount", "name": "scraper", "namespace": LOAD}],
+    }
+    demo.apply(installed_chart, account, stranger, bound)
+    try:
+        tokens = [
+            installed_chart.kubectl("create", "token", name, "-n", LOAD).strip() for name in ("scraper", "stranger")
+        ]
+        found = json.loads(installed_chart.kubectl("get", "pods", "-n", SYSTEM, "-o", "json"))["items"]
+        assert len(found) == 2 * len(PARTS)
+        addresses = [pod["status"]["podIP"] for pod in found]
+        words = ("exec", "statefulset/shop", "-n", LOAD, "-c", "app", "--", "python3", "-c", SCRAPE)
+        answers = json.loads(installed_chart.kubectl(*words, ",".join(addresses), *tokens, seconds=60))
+        assert answers == {address: [401, 401, 200, 403] for address in addresses}
+    finally:
+        installed_chart.kubectl("delete", "clusterrolebinding", "scraper")
+
+
+SCRAPE = """
+import json, ssl, sys, urllib.error, urllib.request
+def ask(address, token):
+    request = urllib.request.Request(f"https://{address}:8443/metrics")
+    if token: request.add_header("Authorization", f"Bearer {token}")
+    try:
+        with urllib.request.urlopen(request, context=ssl._create_unverified_context(), timeout=10) as answer:
+            return answer.status if b"toe_certificate_not_after_seconds" in answer.read() else 0
+    except urllib.error.HTTPError as error: return error.code
+print(json.dumps({a: [ask(a, t) for t in ("", "nonsense", *sys.argv[2:])] for a in sys.argv[1].split(",")}))
+"""
+
+
+def _removed(cluster: Cluster) -> None:
+    """Takes away what an uninstallation leaves, as the documentation says, and looks that nothing is left."""
+    kinds = [f"{kind}.codriverlabs.ai.toe.run" for kind in ("powertools", "powertoolconfigs", "powertoolcatalogs")]
+    time.sleep(3)  # policies that are gone refuse for a second more
+    cluster.kubectl("delete", "namespace", SYSTEM, "--ignore-not-found", "--timeout=60s", seconds=70)
+    cluster.kubectl("delete", "crd", *kinds, "--ignore-not-found", "--timeout=60s", seconds=70)
+    cluster.kubectl("delete", "pv", "toe-artifacts", "--ignore-not-found", "--timeout=30s")
+    left = cluster.kubectl("get", f"{KINDS},crd,ns", "-A", "-o", "name").split()
+    assert [name for name in left if "toe" in name] == []
 
 
 def test_uninstalled_it_leaves_what_it_says_it_leaves(image: tuple[Cluster, str], installed_chart: Cluster) -> None:
@@ -407,13 +441,38 @@ def test_uninstalled_it_leaves_what_it_says_it_leaves(image: tuple[Cluster, str]
         cluster.kubectl("wait", "--for=delete", "pods", "--all", "-n", SYSTEM, "--timeout=60s", seconds=70)
         left = cluster.kubectl("get", KINDS, "-A", "-o", "name").split()
         ours = [name for name in left if "toe" in name and name != OF_THE_DEFINITIONS]
-        assert ours == ["persistentvolumeclaim/toe-artifacts"], ours
-        kinds = [f"{kind}.codriverlabs.ai.toe.run" for kind in ("powertools", "powertoolconfigs", "powertoolcatalogs")]
-        time.sleep(3)  # policies that are gone refuse for a second more
-        cluster.kubectl("delete", "namespace", SYSTEM, "--timeout=60s", seconds=70)
-        cluster.kubectl("delete", "crd", *kinds, "--timeout=60s", seconds=70)
-        assert not [name for name in cluster.kubectl("get", "crd,ns", "-o", "name").split() if "toe" in name]
+        assert sorted(ours) == ["persistentvolume/toe-artifacts", "persistentvolumeclaim/toe-artifacts"], ours
+        _removed(cluster)
+        _without_helm(cluster, operator)
+        _removed(cluster)
     finally:
-        cluster.kubectl("delete", "namespace", SYSTEM, "--ignore-not-found", "--timeout=60s", seconds=70)
-        cluster.kubectl("delete", "pv", "toe-artifacts", "--ignore-not-found", "--timeout=30s")
         install(cluster, operator)
+
+
+def _without_helm(cluster: Cluster, operator: str) -> None:
+    """Installs what ``make manifests`` writes, which raises no warning, and removes it in the documented order."""
+    repository, _, digest = operator.partition("@")
+    values = (f"image.repository={repository}", f"image.digest={digest}", f"collector.storage.claim.size={demo.SIZE}")
+    place = cluster.kubeconfig.parent / "install.yaml"
+    assert manifests.main([f"--output={place}", *(f"--set={value}" for value in values)]) == 0
+    demo.apply(cluster, demo.volume(cluster))
+    apply = ("apply", "-f", str(place))
+    assert "Warning" not in _complaints(cluster, *apply)
+    cluster.kubectl("rollout", "status", "deployment/toe-webhook", "-n", SYSTEM, "--timeout=90s", seconds=100)
+    assert _complaints(cluster, *apply, "--dry-run=server") == ""
+    for part in ("deployment/toe-controller", "deployment/toe-apiserver", "statefulset/toe-collector"):
+        cluster.kubectl("rollout", "status", part, "-n", SYSTEM, "--timeout=90s", seconds=100)
+    cluster.kubectl("delete", "apiservice", "v1alpha1.artifacts.toe.run")
+    policies = ("validatingadmissionpolicy", "mutatingadmissionpolicy")
+    guards = ",".join(f"{policy}bindings,{policy[:-1]}ies" for policy in policies)
+    cluster.kubectl("delete", guards, "-l", "app.kubernetes.io/part-of=toe")
+    time.sleep(3)
+    cluster.kubectl("delete", "-f", str(place), "--ignore-not-found", "--timeout=60s", seconds=90)
+
+
+def _complaints(cluster: Cluster, *words: str) -> str:
+    """Runs kubectl, which succeeds; returns what it says beside its result."""
+    command = [str(cluster.kubectl_program()), f"--kubeconfig={cluster.kubeconfig}", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
