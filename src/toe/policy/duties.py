@@ -165,6 +165,7 @@ DUTIES: dict[str, tuple[Duty, ...]] = {
 EVERYBODY: tuple[Duty, ...] = (
     *(Duty(_REVIEWS, f"selfsubject{kind}reviews", ("create",), _SELF) for kind in ("access", "rules")),
     Duty("authentication.k8s.io", "selfsubjectreviews", ("create",), _SELF),
+    Duty("certificates.k8s.io", "clustertrustbundles", _READ, "public certificates; since Kubernetes 1.37"),
     Duty(
         "",
         "configmaps",

@@ -12,16 +12,18 @@ def stamp() -> tuple[Object, Object]:
     """Returns the MutatingAdmissionPolicy (stable since Kubernetes 1.36) that writes the caller, and its binding.
 
     JSONPatch, since ApplyConfiguration refuses lists that are atomic. Where there is no spec, or a word in its place,
-    the schema says so better.
+    the schema says so better. Lists and maps of the request are copied by macros: as they are, 1.37 cannot write them
+    ("could not marshal to JSON", k8s.io/apiserver/pkg/cel/common, ``typedMap.ConvertToNative``).
     """
     value = (
         "Object.spec.requester{username: request.userInfo.username, uid: request.userInfo.?uid.orValue(''), "
-        "groups: request.userInfo.?groups.orValue([])}"
+        "groups: request.userInfo.?groups.orValue([]).map(group, group)}"
     )
+    extra = "request.userInfo.extra.transformMap(key, values, values.map(value, value))"
     patch = (
         "!has(object.spec) || type(object.spec) != map ? [] : "
         f'[JSONPatch{{op: "add", path: "/spec/requester", value: {value}}}] + (has(request.userInfo.extra) '
-        '? [JSONPatch{op: "add", path: "/spec/requester/extra", value: request.userInfo.extra}] : [])'
+        f'? [JSONPatch{{op: "add", path: "/spec/requester/extra", value: {extra}}}] : [])'
     )
     name = NAME_PREFIX + "requester"
     policy = obj(
