@@ -274,20 +274,23 @@ async def test_what_a_namespace_may_have_at_most_holds_over_two_leaders(
                     most = max(most, sum(active.values()))
 
         counting = asyncio.create_task(count())
-        began = time.monotonic()
-        await asyncio.gather(*(stage.run(f"run-{number}", f"p-{number}") for number in range(10)))
-        await kubelet.saw(stage.name, 3, seconds=30)
-        await pair.kill(leader)
-        before = await injected(stage)
-        await pair.leader(but=leader)
-        await kubelet.saw(stage.name, 6, seconds=30)
-        await asyncio.sleep(4)  # not a wait for something: the promise is that no more come in this minute
-        assert await injected(stage) == 6
-        assert time.monotonic() - began < 55, "the minute is over: this proves nothing"
-        assert before < 6
-        assert most == 2
-        assert not counting.done()
-        counting.cancel()
+        try:
+            began = time.monotonic()
+            await asyncio.gather(*(stage.run(f"run-{number}", f"p-{number}") for number in range(10)))
+            await kubelet.saw(stage.name, 3, seconds=30)
+            await pair.kill(leader)
+            before = await injected(stage)
+            await pair.leader(but=leader)
+            await kubelet.saw(stage.name, 6, seconds=30)
+            await asyncio.sleep(4)  # not a wait for something: the promise is that no more come in this minute
+            assert await injected(stage) == 6
+            assert time.monotonic() - began < 55, "the minute is over: this proves nothing"
+            assert before < 6
+            assert most == 2
+            assert not counting.done()
+        finally:
+            counting.cancel()
+            await asyncio.gather(counting, return_exceptions=True)
 
 
 async def injected(stage: Stage) -> int:
