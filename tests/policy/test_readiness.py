@@ -141,6 +141,22 @@ def test_what_cannot_be_meant_is_a_violation_with_its_field(spec: dict[str, Any]
     assert (violation.reason, str(violation)) == (reason, message)
 
 
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"allowedNamespaces": ["shop", "*-test"]}, "spec.allowedNamespaces"),
+        ({"allowedNamespaces": []}, "spec.allowedNamespaces"),
+        ({"securityContext": {"runAsRoot": True}}, "spec.security"),
+        ({"image": "no image"}, "spec.image"),
+    ],
+)
+def test_what_a_laxer_definition_has_let_in_is_not_used(spec: dict[str, Any], field: str) -> None:
+    """The Go implementation's, for one: the API server judges an object when it is written, and never again."""
+    raw = msgspec.json.decode(msgspec.json.encode(a_config()))
+    stored = msgspec.convert({**raw, "spec": raw["spec"] | spec}, PowerToolConfig)
+    assert {violation.field for violation in judge_config(stored, SETTINGS).violations} == {field}
+
+
 def test_all_violations_are_told_at_once() -> None:
     """An administrator mends them in one go."""
     capabilities = {"capabilities": {"add": ["X", "Y"], "drop": ["ALL"]}}

@@ -4,7 +4,8 @@ import hashlib
 
 import msgspec
 
-from toe.api.meta import ObjectMeta, Struct
+from toe.api.codec import problems_of, to_builtins
+from toe.api.meta import API_VERSION, ObjectMeta, Struct
 from toe.api.powertoolconfig import (
     RISK_LEVEL_ANNOTATION,
     Arguments,
@@ -53,16 +54,18 @@ def judge_config(config: PowerToolConfig, settings: Settings) -> Readiness:
     """Returns everything that is wrong with a config and everything worth knowing about it, all at once."""
     spec, security = config.spec, config.spec.effective_security
     tier = tier_of(security, config.metadata.annotations)
+    violations = (
+        *_place(config.metadata, settings),
+        *_capabilities(security, _security_field(spec)),
+        *_arguments(spec.arguments),
+        *_words(spec),
+        *_modes(spec),
+        *_limits(spec),
+        *_annotations(config.metadata),
+    )
+    told = {violation.field for violation in violations}
     return Readiness(
-        violations=(
-            *_place(config.metadata, settings),
-            *_capabilities(security, _security_field(spec)),
-            *_arguments(spec.arguments),
-            *_words(spec),
-            *_modes(spec),
-            *_limits(spec),
-            *_annotations(config.metadata),
-        ),
+        violations=(*violations, *(violation for violation in _stored(config) if violation.field not in told)),
         findings=(*_findings(spec, security), *_tier_findings(spec, tier)),
         tier=tier,
         reach=reach_of(security),
@@ -88,6 +91,13 @@ def _place(metadata: ObjectMeta, settings: Settings) -> list[Violation]:
         return []
     message = f"PowerToolConfigs count only in the namespace {settings.system_namespace}, not in {metadata.namespace}"
     return [Violation(Reason.WRONG_NAMESPACE, message, "metadata.namespace")]
+
+
+def _stored(config: PowerToolConfig) -> list[Violation]:
+    """What the definition refuses: one that was laxer, of another version or another operator's, may have let it in."""
+    named = {"apiVersion": API_VERSION, "kind": "PowerToolConfig", "metadata": {"name": config.metadata.name}}
+    problems = problems_of({**named, "spec": to_builtins(config.spec)})
+    return [Violation(Reason.CONFIG_INVALID, problem.message, problem.path) for problem in problems]
 
 
 def _capabilities(security: Security, field: str) -> list[Violation]:
