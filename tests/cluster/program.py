@@ -39,8 +39,7 @@ class Program:
         """Waits until its caches are filled; fails with its log when it ends before."""
         ended = asyncio.create_task(self._process.wait())
         ready = asyncio.create_task(self._ready.wait())
-        async with asyncio.timeout(seconds):
-            await asyncio.wait((ended, ready), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((ended, ready), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for task in (ended, ready):
             task.cancel()
         assert self._ready.is_set(), self.log
