@@ -268,6 +268,8 @@ class Fenced:
         named += [namespace("fence-plain", tools="enabled"), namespace("fence-shut")]
         for obj in [*rights(), *named, *(account(obj["metadata"]["name"]) for obj in named), account("kube-system")]:
             make(obj)
+        levels = {f"pod-security.kubernetes.io/{mode}": None for mode in ("enforce", "audit", "warn")}
+        self.server.send("PATCH", f"/api/v1/namespaces/{SYSTEM}", {"metadata": {"labels": levels}}, MERGE)
         for place in (*(obj["metadata"]["name"] for obj in named), "kube-system"):
             self.server.send("DELETE", f"/api/v1/namespaces/{place}/pods?gracePeriodSeconds=0")
         for name in ("toe-controller", "toe-webhook"):
