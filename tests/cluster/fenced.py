@@ -277,6 +277,7 @@ class Fenced:
         for definition in (powertool_definition(), custom_resource_definition("PowerToolConfig"), crd):
             make(definition)
         until(self._serves_catalogs, "the catalog's CRD is served")
+        self.server.send("DELETE", f"/apis/{API_VERSION}/namespaces/{SYSTEM}/powertoolconfigs")  # of other tests
         self.server.remove(empty)  # what a webhook of another test wrote into it stays in an apply
         make({**empty, **self._catalog})
         for obj in self.objects:
