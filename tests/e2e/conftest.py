@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import json
-import os
 import platform
 import tarfile
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -18,12 +17,11 @@ import yaml
 
 from devcluster import Cluster, binaries
 from devcluster import images as archives
-from devcluster.__main__ import cluster_here
 from examples.shop import demo
 from tests.cluster.program import Program, running
 from tests.cluster.rest import Object, Rest, configs, is_finished, pods, runs
 from tests.cluster.stage import a_config, a_run, install
-from tests.conftest import _unused
+from tests.e2e.nodes import node_for_the_operator
 from toe.report.frames import FrameReader
 from tools import images
 
@@ -266,22 +264,14 @@ async def controller(node: Node) -> AsyncIterator[Program]:
 @pytest.fixture(scope="session")
 def installed() -> Iterator[Cluster]:
     """The operator in pods, on a cluster of its own: the fence refuses what other tests do as administrators."""
-    if os.geteuid() != 0:
-        pytest.skip("a cluster needs root")
-    with _unused("toe-operator-test") as name:
-        cluster = cluster_here(name)
-        cluster.down()
-        with cluster:
-            for image in ("strace", "shop"):
-                cluster.load(images.build(image))
-            _, operator = cluster.load(images.build("operator"))
-            demo.install(cluster, operator)
-            demo.apply(cluster, *demo.tool_configs("strace"), *demo.tool_configs("py-spy"))
-            cluster.kubectl("apply", "-f", str(TOP / "examples/shop/shop.yaml"))
-            for what, place in (
-                ("deployment/shop", "shop"),
-                ("deployment/shop", "shop-open"),
-                ("ds/agent", "node-watch"),
-            ):
-                cluster.kubectl("rollout", "status", what, "-n", place, "--timeout=90s", seconds=100)
-            yield cluster
+    with node_for_the_operator("toe-operator-test") as (cluster, operator):
+        demo.install(cluster, operator)
+        demo.apply(cluster, *demo.tool_configs("strace"), *demo.tool_configs("py-spy"))
+        cluster.kubectl("apply", "-f", str(TOP / "examples/shop/shop.yaml"))
+        for what, place in (
+            ("deployment/shop", "shop"),
+            ("deployment/shop", "shop-open"),
+            ("ds/agent", "node-watch"),
+        ):
+            cluster.kubectl("rollout", "status", what, "-n", place, "--timeout=90s", seconds=100)
+        yield cluster

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import os
 import random
 import subprocess
 import time
@@ -15,13 +14,11 @@ import pytest
 
 from charts import manifests, rights
 from devcluster import Cluster
-from devcluster.__main__ import cluster_here
 from examples.shop import demo
 from tests.cluster.rest import Object, RefusedError, Rest, runs
-from tests.conftest import _unused
+from tests.e2e.nodes import node_for_the_operator
 from toe.api.settings import Settings
 from toe.policy.duties import DUTIES
-from tools import images
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(700)]
 
@@ -45,16 +42,8 @@ KINDS = (
 @pytest.fixture(scope="module")
 def image() -> Iterator[tuple[Cluster, str]]:
     """A node of its own with toe's image and targets that tools may join."""
-    if os.geteuid() != 0:
-        pytest.skip("a cluster needs root")
-    with _unused("toe-chart-test") as name:
-        cluster = cluster_here(name)
-        cluster.down()
-        with cluster:
-            for other in ("strace", "shop"):
-                cluster.load(images.build(other))
-            _, operator = cluster.load(images.build("operator"))
-            yield cluster, operator
+    with node_for_the_operator("toe-chart-test") as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
