@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from toe.api.webhooks import SERVICE, Endpoint, mutating, service_names, validating
+from toe.api.webhooks import SERVICE, Endpoint, mutating, validating
+from toe.kube.serving import service_names
 
 INSIDE = Endpoint(authority="PEM", namespace="tools")
 HOOKS = [*validating(INSIDE)["webhooks"], *mutating(INSIDE)["webhooks"]]
@@ -36,7 +37,7 @@ def test_the_service_is_the_one_that_the_certificate_is_for() -> None:
     """In the namespace that was said, with what is to be trusted."""
     config = HOOKS[0]["clientConfig"]
     assert config["service"]["name"] == SERVICE == "powertool-admission-webhook"
-    assert f"{SERVICE}.{config['service']['namespace']}.svc" in service_names("tools")
+    assert f"{SERVICE}.{config['service']['namespace']}.svc" in service_names(SERVICE, "tools")
     assert base64.b64decode(config["caBundle"]) == b"PEM"
 
 

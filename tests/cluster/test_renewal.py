@@ -30,7 +30,8 @@ from tests.cluster.rest import Object, RefusedError, Rest, configs, runs
 from tests.cluster.stage import Stage, a_run, install
 from tests.kube.test_authority import roll_over
 from tests.webhook.pki import START, an_authority
-from toe.api.webhooks import SERVICE, Endpoint, service_names, validating
+from toe.api.webhooks import SERVICE, Endpoint, validating
+from toe.kube.serving import service_names
 from toe.main import now
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
@@ -87,7 +88,7 @@ class Webhooks:
         found = set()
         for port in self.ports:
             _, writer = await asyncio.open_connection(
-                "127.0.0.1", port, ssl=trust, server_hostname=service_names(SYSTEM)[0]
+                "127.0.0.1", port, ssl=trust, server_hostname=service_names(SERVICE, SYSTEM)[0]
             )
             der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
             found.add(x509.load_der_x509_certificate(der).serial_number)

@@ -35,12 +35,6 @@ class Endpoint(Struct, frozen=True):
         return {"service": {"name": SERVICE, "namespace": self.namespace, "path": path, "port": 443}, **trust}
 
 
-def service_names(namespace: str) -> tuple[str, ...]:
-    """Returns the DNS names that the webhook's certificate is for."""
-    host = f"{SERVICE}.{namespace}"
-    return (f"{host}.svc", host, f"{host}.svc.cluster.local")
-
-
 def validating(endpoint: Endpoint) -> Object:
     """Returns the ValidatingWebhookConfiguration.
 

@@ -29,7 +29,7 @@ from toe.kube.lifetime import live, stoppable
 from toe.kube.log import LOG_LEVELS, configure_log
 from toe.kube.metrics import Metrics
 from toe.kube.scraping import Scraping
-from toe.kube.serving import Certificate, Listener, chosen_certificate, serving_flags
+from toe.kube.serving import Certificate, Listener, chosen_certificate, service_names, serving_flags
 from toe.store.location import ACCEPTED, open_store
 
 CONNECTIONS = 2048
@@ -48,19 +48,13 @@ def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], date
     configure_log(options.log_level)
     try:
         access = chosen_access(options, around)
-        certificate = chosen_certificate(options, service_names(options.system_namespace), clock)
+        certificate = chosen_certificate(options, service_names(APISERVER, options.system_namespace), clock)
         front_proxy = FrontProxy(certificate.source, clock)
         place = (options.store, dict(_pair(text) for text in options.store_option or ()))
         return uvloop.run(_serve(access, place, front_proxy, certificate, options.port, clock))
     except SettingsError as error:
         print(f"toe apiserver: {error}", file=sys.stderr)
         return 2
-
-
-def service_names(namespace: str) -> tuple[str, ...]:
-    """Returns the DNS names that its certificate is for."""
-    host = f"{APISERVER}.{namespace}"
-    return (f"{host}.svc", host, f"{host}.svc.cluster.local")
 
 
 async def _serve(
@@ -88,11 +82,8 @@ async def _serve(
             await _until_sent(artifacts)
             await serving.aclose()
 
+        metrics.certificate(lambda: certificate.not_after)
         metrics.gauges(
-            toe_certificate_not_after_seconds=(
-                "when its certificate ends, in Unix time",
-                lambda: certificate.not_after,
-            ),
             toe_front_proxy_is_known=("whether it knows which API server to trust", lambda: front_proxy.is_known),
         )
         artifacts.show_in(metrics)

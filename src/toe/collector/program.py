@@ -40,7 +40,7 @@ from toe.kube.lifetime import live, stoppable
 from toe.kube.log import LOG_LEVELS, configure_log
 from toe.kube.metrics import Metrics
 from toe.kube.scraping import Scraping
-from toe.kube.serving import Certificate, Listener, chosen_certificate, serving_flags
+from toe.kube.serving import Certificate, Listener, chosen_certificate, service_names, serving_flags
 from toe.store.directory import DirectoryStore
 from toe.store.location import ACCEPTED, open_store
 from toe.store.retention import Retention, Rules
@@ -85,7 +85,7 @@ def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], date
     configure_log(options.log_level)
     try:
         access = chosen_access(options, around)
-        certificate = chosen_certificate(options, service_names(options.system_namespace), clock)
+        certificate = chosen_certificate(options, service_names(SERVICE, options.system_namespace), clock)
         plan = _plan(options)
         partials = Partials(plan.scratch)
         partials.lock()
@@ -97,12 +97,6 @@ def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], date
     except SettingsError as error:
         print(f"toe collector: {error}", file=sys.stderr)
         return 2
-
-
-def service_names(namespace: str) -> tuple[str, ...]:
-    """Returns the DNS names that the collector's certificate is for."""
-    host = f"{SERVICE}.{namespace}"
-    return (f"{host}.svc", host, f"{host}.svc.cluster.local")
 
 
 async def _serve(
@@ -135,12 +129,9 @@ async def _serve(
                 return "what is kept was not counted yet"
             return certificate.missing()
 
+        metrics.certificate(lambda: certificate.not_after)
         metrics.gauges(
             toe_watches_are_live=("whether this process follows the cluster", lambda: runs.live),
-            toe_certificate_not_after_seconds=(
-                "when its certificate ends, in Unix time",
-                lambda: certificate.not_after,
-            ),
             toe_collector_ticket_keys=("keys that tickets are verified with", lambda: len(keys.current())),
             toe_collector_sessions=("supervisors that speak with this replica", lambda: sessions.open),
             toe_collector_connections=("open connections", lambda: plan.gate.open),

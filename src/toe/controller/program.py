@@ -32,7 +32,7 @@ from toe.kube.lifetime import live, stoppable
 from toe.kube.log import LOG_LEVELS, configure_log
 from toe.kube.metrics import Metrics
 from toe.kube.scraping import Scraping
-from toe.kube.serving import Certificate, Listener, chosen_certificate, serving_flags
+from toe.kube.serving import Certificate, Listener, chosen_certificate, service_names, serving_flags
 from toe.kube.settings import chosen_settings, settings_flags
 
 SCRAPERS = 32
@@ -59,7 +59,7 @@ def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], date
     try:
         access, settings, lease = chosen_access(options, around), _settings(options), _lease_seconds(options)
         key = TicketKey(options.ticket_key) if options.ticket_key else None
-        names = service_names(settings.system_namespace)
+        names = service_names(CONTROLLER, settings.system_namespace)
         certificate = chosen_certificate(options, names, clock) if options.metrics_port else None
     except SettingsError as error:
         print(f"toe controller: {error}", file=sys.stderr)
@@ -113,18 +113,10 @@ async def _serve(
         return status
 
 
-def service_names(namespace: str) -> tuple[str, ...]:
-    """Returns the DNS names that the certificate for metrics is for."""
-    host = f"{CONTROLLER}.{namespace}"
-    return (f"{host}.svc", host, f"{host}.svc.cluster.local")
-
-
 @asynccontextmanager
 async def _scraped(access: Access, metrics: Metrics, certificate: Certificate, port: int) -> AsyncIterator[None]:
     """Serves what is counted; who asks is found out by a client of its own, also while another process leads."""
-    metrics.gauges(
-        toe_certificate_not_after_seconds=("when its certificate ends, in Unix time", lambda: certificate.not_after)
-    )
+    metrics.certificate(lambda: certificate.not_after)
     async with Client(access, connections=2) as client:
         application = web.Application(client_max_size=1024)
         Scraping(client, metrics.text).add_to(application)

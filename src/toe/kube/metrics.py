@@ -61,6 +61,10 @@ class Metrics:
         for name, (meaning, value) in told.items():
             self.gauge(name, meaning).set_function(value)
 
+    def certificate(self, not_after: Callable[[], float]) -> None:
+        """Shows when the certificate ends that this process serves with, in Unix time."""
+        self.gauges(toe_certificate_not_after_seconds=("when its certificate ends, in Unix time", not_after))
+
     def counted(
         self, name: str, meaning: str, labels: Sequence[str], count: Callable[[], dict[tuple[str, ...], float]]
     ) -> None:

@@ -163,6 +163,12 @@ def serving_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def service_names(service: str, namespace: str) -> tuple[str, ...]:
+    """Returns the DNS names that a Service is reached by inside a cluster: what its certificate is for."""
+    host = f"{service}.{namespace}"
+    return (f"{host}.svc", host, f"{host}.svc.cluster.local")
+
+
 def chosen_certificate(
     options: argparse.Namespace, names: tuple[str, ...], clock: Callable[[], datetime]
 ) -> Certificate:

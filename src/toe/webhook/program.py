@@ -15,7 +15,7 @@ import uvloop
 from toe.api.endpoint import checked_endpoint
 from toe.api.settings import Settings
 from toe.api.surroundings import Surroundings
-from toe.api.webhooks import service_names
+from toe.api.webhooks import SERVICE
 from toe.errors import SettingsError
 from toe.kube.access import Access, access_flags, chosen_access
 from toe.kube.client import Client
@@ -23,7 +23,7 @@ from toe.kube.lifetime import live, stoppable
 from toe.kube.log import LOG_LEVELS, configure_log
 from toe.kube.metrics import Metrics
 from toe.kube.scraping import Scraping
-from toe.kube.serving import Certificate, chosen_certificate, serving_flags
+from toe.kube.serving import Certificate, chosen_certificate, service_names, serving_flags
 from toe.kube.settings import chosen_settings, settings_flags
 from toe.webhook.catalog import CatalogKeeper
 from toe.webhook.counters import Counters
@@ -42,7 +42,7 @@ def run(arguments: Sequence[str], around: Surroundings, clock: Callable[[], date
     configure_log(options.log_level)
     try:
         access = chosen_access(options, around)
-        certificate = chosen_certificate(options, service_names(options.system_namespace), clock)
+        certificate = chosen_certificate(options, service_names(SERVICE, options.system_namespace), clock)
         collector = checked_endpoint(options.collector) if options.collector else ""
         settings = msgspec.structs.replace(chosen_settings(options), collector=collector)
     except SettingsError as error:
@@ -68,13 +68,10 @@ async def _serve(
                 return "the catalog was not looked at yet"
             return certificate.missing()
 
+        metrics.certificate(lambda: certificate.not_after)
         metrics.gauges(
             toe_catalog_is_current=("whether the catalog says what the configs say", lambda: keeper.is_current),
             toe_watches_are_live=("whether this process follows the cluster", lambda: observer.live),
-            toe_certificate_not_after_seconds=(
-                "when its certificate ends, in Unix time",
-                lambda: certificate.not_after,
-            ),
         )
 
         async with AsyncExitStack() as serving:
