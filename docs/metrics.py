@@ -45,9 +45,9 @@ def metrics() -> list[Made]:
 
 def pages() -> dict[str, str]:
     """Returns the page by its file name."""
-    parts = [_HEAD]
+    parts, found = [_HEAD], metrics()
     for part in PARTS.values():
-        rows = [made for made in metrics() if made.part == part]
+        rows = [made for made in found if made.part == part]
         head = ("metric", "kind", "labels", "meaning")
         cells = ((code(made.name), made.kind, codes(made.labels, ", "), cell(made.meaning)) for made in rows)
         parts.append(f"\n## {part}\n\n{table(head, cells)}")
