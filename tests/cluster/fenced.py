@@ -270,8 +270,7 @@ class Fenced:
             make(obj)
         levels = {f"pod-security.kubernetes.io/{mode}": None for mode in ("enforce", "audit", "warn")}
         self.server.send("PATCH", f"/api/v1/namespaces/{SYSTEM}", {"metadata": {"labels": levels}}, MERGE)
-        for place in (*(obj["metadata"]["name"] for obj in named), "kube-system"):
-            self.server.send("DELETE", f"/api/v1/namespaces/{place}/pods?gracePeriodSeconds=0")
+        self._empty()
         for name in ("toe-controller", "toe-webhook"):
             make(account(SYSTEM, name))
         for definition in (powertool_definition(), custom_resource_definition("PowerToolConfig"), crd):
@@ -284,14 +283,20 @@ class Fenced:
             make(obj)
 
     def down(self) -> None:
-        """Removes the fence, bindings first, then what it read; the PowerTool CRD is today's again."""
+        """Removes the fence, bindings first, then what it read, and its pods; the PowerTool CRD is today's again."""
         for obj in reversed(self.objects):
             self.server.remove(obj)
+        self._empty()
         crd, empty = parameter(SETTINGS)
         until(lambda: self._goes(empty), "the catalog may be deleted")
         self.server.remove(crd)
         self.server.make(custom_resource_definition("PowerTool"))
         self.server.close()
+
+    def _empty(self) -> None:
+        """Removes the pods of its namespaces: tools in them count as running, for whoever comes next."""
+        for place in (SYSTEM, "fence-open", "fence-plain", "fence-shut", "kube-system"):
+            self.server.send("DELETE", f"/api/v1/namespaces/{place}/pods?gracePeriodSeconds=0")
 
     def binding(self, policy: str) -> Raw:
         """Returns the binding of a policy, by its name without prefix."""

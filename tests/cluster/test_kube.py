@@ -66,13 +66,14 @@ async def direct(access: Access) -> AsyncIterator[Client]:
 
 
 @pytest.fixture
-async def namespace(direct: Client) -> str:
-    """Is a namespace of the test's own."""
+async def namespace(direct: Client) -> AsyncIterator[str]:
+    """Is a namespace of the test's own; no pod is left in it, with a tool that seems to run."""
     created = await direct.create(NAMESPACES, None, {"metadata": {"generateName": "kube-"}})
     name = created.metadata.name
     with suppress(ConflictError):
         await direct.create(SERVICEACCOUNTS, name, {"metadata": {"name": "default"}})
-    return name
+    yield name
+    await direct.raw("DELETE", f"{PODS.path(name)}?gracePeriodSeconds=0")
 
 
 @pytest.fixture

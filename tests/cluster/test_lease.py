@@ -15,7 +15,7 @@ import yaml
 
 from devcluster import Cluster
 from tests.cluster.program import Audit, Program
-from tests.cluster.rest import GROUP, Object, RefusedError, Rest, is_finished, phase, runs
+from tests.cluster.rest import Object, RefusedError, Rest, is_finished, phase, runs
 from tests.cluster.stage import Stage, staged
 from tests.cluster.toykubelet import ToyKubelet
 from toe.kube.lease import LOOK
@@ -257,9 +257,6 @@ async def test_what_a_namespace_may_have_at_most_holds_over_two_leaders(
 ) -> None:
     """Two runs at a time, and six containers in a minute, though the leader dies among them."""
     stage, kubelet = scene
-    everywhere = (await stage.rest.get(f"/apis/{GROUP}/powertools"))["items"]
-    for left in (run["metadata"] for run in everywhere):  # of other tests: the limit is the cluster's
-        await stage.rest.delete(runs(left["namespace"], left["name"]))
     await asyncio.gather(*(stage.pod(f"p-{number}", f"p-{number}") for number in range(10)))
     limits = ("--max-active-runs", "2", "--max-injections-per-minute", "6")
     async with replicas(control_plane, stage, tmp_path, *limits) as pair:

@@ -91,14 +91,15 @@ class ToyKubelet:
 
     async def _follow(self) -> None:
         only = {"fieldSelector": f"spec.nodeName={NODE}"}
-        found = await self._rest.get("/api/v1/pods", **only)
-        for pod in found["items"]:
-            await self._see(pod)
-        version = found["metadata"]["resourceVersion"]
-        async with aclosing(self._rest.watch("/api/v1/pods", version, **only)) as events:
-            async for kind, pod in events:
-                if kind != "DELETED":
-                    await self._see(pod)
+        while True:  # a server ends the watch of somebody who reads slowly
+            found = await self._rest.get("/api/v1/pods", **only)
+            for pod in found["items"]:
+                await self._see(pod)
+            version = found["metadata"]["resourceVersion"]
+            async with aclosing(self._rest.watch("/api/v1/pods", version, **only)) as events:
+                async for kind, pod in events:
+                    if kind != "DELETED":
+                        await self._see(pod)
 
     async def _see(self, pod: Object) -> None:
         uid = pod["metadata"]["uid"]
