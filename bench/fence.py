@@ -60,7 +60,8 @@ def _catalog(tools: int) -> Raw:
     """Returns the tests' catalog with more tools of every kind, the ones that are used last."""
     listed: list[Any] = CATALOG["spec"]["tools"]
     more = [listed[number % len(listed)] | {"name": f"other-{number}"} for number in range(tools - len(TOOLS))]
-    return {"spec": {"tools": [*more, *listed]}}
+    tools_ = [*more, *listed]
+    return {"spec": {"tools": tools_, "index": {tool["name"]: at for at, tool in enumerate(tools_)}}}
 
 
 def main() -> None:

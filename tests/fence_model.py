@@ -153,10 +153,8 @@ def _target(pod: Raw, name: str) -> tuple[int | None, int | None]:
 def _env(tool: CatalogTool, env: list[Raw]) -> bool:
     constants = {variable.name: variable.value for variable in tool.env}
     names = [variable["name"] for variable in env]
-    return (
-        len(names) == len(set(names))
-        and set(constants) <= set(names)
-        and all(set(variable) <= {"name", "value"} and _variable(tool, constants, variable) for variable in env)
+    return set(constants) <= set(names) and all(
+        set(variable) <= {"name", "value"} and _variable(tool, constants, variable) for variable in env
     )
 
 

@@ -48,7 +48,7 @@ def test_an_attack_that_its_policy_refuses_passes(cluster: FakeCluster, person: 
     installed(cluster)
     outcomes = _outcomes(person("doctor", "-o", "json"))
     assert {outcomes[name] for name in ("foreign image", "mounts", "privileged", "Pod Security exemptions")} == {"PASS"}
-    assert outcomes["own tool"] == outcomes["unbound token"] == "FAIL"
+    assert outcomes["own tool"] == outcomes["minted token"] == "FAIL"
     assert {outcomes[name] for name in ("missing policy", "lost catalog", "webhook", "accounts of toe")} == {"PASS"}
     assert outcomes["host PID"] == "not tried"
 

@@ -24,7 +24,7 @@ from tests.cluster.fenced import (
 from toe.api.pod import Pod
 from toe.api.powertoolcatalog import CatalogClaim, CatalogTool
 from toe.api.settings import PROFILES
-from toe.plan.catalog import compile_catalog
+from toe.plan.catalog import compile_catalog, indexed
 from toe.plan.container import render
 from toe.policy.capabilities import BY_NAME
 
@@ -109,7 +109,7 @@ TOOLS: dict[str, CatalogTool] = _COMPILED | {
         claims=(CatalogClaim(claim_name="results", path="/results"),),
     ),
 }
-CATALOG: Raw = msgspec.to_builtins({"spec": {"tools": list(TOOLS.values())}})
+CATALOG: Raw = msgspec.to_builtins({"spec": indexed(list(TOOLS.values()))})
 
 
 def pod(name: str, **spec: Any) -> Raw:
@@ -369,10 +369,14 @@ def _programs(base: Raw, tool: CatalogTool) -> Iterator[Mutant]:
 def _variables(base: Raw, tool: CatalogTool) -> Iterator[Mutant]:
     env = base["env"]
     for name in ("LD_PRELOAD", "PATH", "TOE_TOKEN", "TOE_EVIL", "toe_run", "PROFILER_TOOL", "HOME"):
-        yield Mutant(f"env: {name}", _with(base, env=[*env, {"name": name, "value": "x"}]), "fence")
+        layer: Layer = "open" if name in tool.env_names else "fence"
+        yield Mutant(f"env: {name}", _with(base, env=[*env, {"name": name, "value": "x"}]), layer)
     collector = [*(e for e in env if e["name"] != "TOE_COLLECTOR"), {"name": "TOE_COLLECTOR", "value": "https://evil"}]
     yield Mutant("env: TOE_COLLECTOR", _with(base, env=collector), "fence")
-    yield Mutant("env: given twice", _with(base, env=[*env, {"name": "TOE_RUN", "value": "other"}]), "fence")
+    yield Mutant("env: given twice", _with(base, env=[*env, {"name": "TOE_RUN", "value": "other"}]), "open")
+    for own in tool.env:
+        again = [*env, {"name": own.name, "value": "other"}]
+        yield Mutant(f"env: {own.name} given twice", _with(base, env=again), "fence")
     sources = {
         "fieldRef": {"fieldPath": "metadata.name"},
         "secretKeyRef": {"name": "s", "key": "k"},

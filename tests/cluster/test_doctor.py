@@ -53,24 +53,53 @@ def _without(*fragments: str) -> Callable[[Raw], None]:
     return weaken
 
 
-NO_TOOL = "no such tool"
+def _altered(*changes: tuple[str, str]) -> Callable[[Raw], None]:
+    """Returns what puts one piece of CEL in the place of another, in the one rule that has it."""
+
+    def weaken(policy: Raw) -> None:
+        for old, new in changes:
+            (rule,) = (rule for rule in policy["spec"]["validations"] if old in rule["expression"])
+            rule["expression"] = rule["expression"].replace(old, new)
+
+    return weaken
+
+
+OWN = "variables.c.securityContext."
+PRIVILEGED = "t.?privileged.orValue(false)"
+FOUND = "size(variables.entry) == 1"
 WEAKENED: dict[str, tuple[str, Callable[[Raw], None]]] = {
-    "foreign image": ("catalog", _without("use its image")),
-    "foreign command": ("catalog", _without("keep its command")),
+    "foreign image": ("catalog", _altered(("variables.c.image == t.image", "true"))),
+    "foreign command": (
+        "catalog",
+        _altered(("variables.c.?command.orValue([]) == t.?command.orValue([])", "true")),
+    ),
     "foreign argument": ("catalog", _without("accepts only the arguments")),
-    "extra capability": ("catalog", _without("exactly the capabilities")),
-    "privileged": ("catalog", _without("state privileged")),
-    "host PID": ("catalog", _without("with hostPID")),
+    "extra capability": ("catalog", _altered(("t.?add", f"{OWN}?capabilities.?add"))),
+    "privileged": (
+        "catalog",
+        _altered(
+            (f"'privileged': dyn({PRIVILEGED})", f"'privileged': dyn({OWN}privileged)"),
+            (f"'allowPrivilegeEscalation': {PRIVILEGED}", f"'allowPrivilegeEscalation': {OWN}allowPrivilegeEscalation"),
+        ),
+    ),
+    "host PID": ("catalog", _altered(("!oldObject.spec.?hostPID.orValue(false)", "true"))),
     "envFrom a Secret": ("catalog", _without("only the fields")),
     "mounts": ("catalog", _without("only the claims")),
-    "two containers": ("catalog", _without("in a request", NO_TOOL)),
+    "two containers": (
+        "catalog",
+        _altered(("size(variables.tool) == 1 && ", ""), (FOUND, f"{FOUND} || size(variables.tool) == 2")),
+    ),
     "too many containers": ("catalog", _without("in its life")),
-    "foreign name": ("catalog", _without("is named", NO_TOOL)),
+    "foreign name": (
+        "catalog",
+        _altered((" && variables.tool[0] != ''", ""), (FOUND, f"{FOUND} || variables.tool[0] == ''")),
+    ),
     "foreign namespace": ("catalog", _without("not allowed in this namespace")),
-    "a tool's name": ("names", _without()),
+    "a tool's name": ("catalog", _without("names of the form")),
     "uncovered namespace": ("uncovered", _without()),
-    "webhook injects": ("injector", _without()),
-    "unbound token": ("token", _without()),
+    "webhook injects": ("catalog", _without("of the accounts of")),
+    "unbound token": ("catalog", _without("bound to one of")),
+    "unbound status": ("token", _without()),
     "minted token": ("mint", _without()),
     "forged status": ("writers", _without("status is written")),
     "forged catalog": ("writers", _without("writes the catalog")),
@@ -115,18 +144,18 @@ def test_a_missing_policy_and_a_binding_without_policy_are_one_line_each(patient
 
 def test_a_stray_binding_and_a_changed_policy_are_found(patient: Patient) -> None:
     """Neither lets an attack through; both are no longer what was generated."""
-    stray = json.loads(json.dumps(patient.fenced.binding("names")))
+    stray = json.loads(json.dumps(patient.fenced.binding("exec")))
     stray["metadata"]["name"], stray["spec"]["policyName"] = "toe-fence-old", "toe-fence-gone"
     patient.planted(
         ["binding without policy"], lambda: patient.server.make(stray), lambda: patient.server.remove(stray)
     )
-    policy = next(o for o in patient.fenced.objects if path_of(o).endswith("policies/toe-fence-names"))
+    policy = next(o for o in patient.fenced.objects if path_of(o).endswith("policies/toe-fence-exec"))
     changed = json.loads(json.dumps(policy))
     changed["spec"]["validations"][0]["message"] = "toe fence: another sentence"
     told = patient.planted(
         ["missing policy"], lambda: patient.server.make(changed), lambda: patient.server.make(policy)
     )
-    assert told["missing policy"] == "ValidatingAdmissionPolicy toe-fence-names (not as generated)"
+    assert told["missing policy"] == "ValidatingAdmissionPolicy toe-fence-exec (not as generated)"
 
 
 def test_a_lost_and_a_changed_catalog_are_found(patient: Patient) -> None:
@@ -179,10 +208,11 @@ def test_a_config_elsewhere_and_a_forged_requester_are_found(patient: Patient) -
 
 def test_a_tool_that_is_refused_though_it_is_as_it_should_be_is_found(patient: Patient) -> None:
     """A policy of somebody else keeps the operator from its work, and only from that."""
-    names = next(o for o in patient.fenced.objects if path_of(o).endswith("policies/toe-fence-names"))
-    theirs, bound = (json.loads(json.dumps(obj)) for obj in (names, patient.fenced.binding("names")))
+    names = next(o for o in patient.fenced.objects if path_of(o).endswith("policies/toe-fence-uncovered"))
+    theirs, bound = (json.loads(json.dumps(obj)) for obj in (names, patient.fenced.binding("uncovered")))
     theirs["metadata"] = bound["metadata"] = {"name": "theirs"}
     bound["spec"]["policyName"] = "theirs"
+    del bound["spec"]["matchResources"]
     (image,) = {config["spec"]["image"] for config in CONFIGS if config["metadata"]["name"] == "peek"}
     plain = "!has(c.envFrom) && !has(c.volumeMounts) && !has(c.args) && c.command[0] == '/toe-run'"
     security = "c.securityContext.privileged == false && !has(c.securityContext.capabilities.add)"

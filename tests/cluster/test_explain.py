@@ -71,7 +71,7 @@ def test_the_fence_s_own_words_are_shown(patient: Patient, tmp_path: Path) -> No
         _, out, _ = _toe(patient, "explain", "-f", _manifest(tmp_path, "peek"), "--profile", "standard", "-o", "json")
         fence = _layers(json.loads(out)[0], "web")["fence"]
         assert (fence["verdict"], fence["asked"]) == ("refuses", True)
-        assert "toe-fence-catalog: toe fence: tool peek must use the image" in fence["says"]
+        assert "toe-fence-catalog: toe fence: the tool must keep the image" in fence["says"]
     finally:
         patient.server.send("PATCH", path, {"spec": catalog["spec"]}, merge)
 

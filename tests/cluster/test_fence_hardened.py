@@ -78,11 +78,12 @@ def test_a_labelled_protected_namespace_stays_closed(fenced: Fenced) -> None:
 
 def test_without_the_policy_for_the_rest_an_unlabelled_namespace_is_open(fenced: Fenced) -> None:
     """The catalog does not reach there: it is the policy without parameters that closes it."""
-    binding = fenced.binding("uncovered")
+    binding = fenced.binding("unopened")
     fenced.server.remove(binding)
     try:
         until(lambda: place_of(fenced, "fence-shut", image="evil").is_accepted, "the policy is out of force")
         assert place_of(fenced, "fence-open", image="evil").policy == "catalog"
+        assert place_of(fenced, "kube-system").policy == "uncovered"
     finally:
         fenced.server.make(binding)
         until(lambda: place_of(fenced, "fence-shut").policy == "uncovered", "the policy is in force")

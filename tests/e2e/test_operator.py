@@ -100,7 +100,7 @@ def test_nobody_enters_a_tool(installed: Cluster) -> None:
 
 def test_nothing_is_injected_while_the_fence_is_down(installed: Cluster) -> None:
     """A binding that is gone is noticed at once; the run waits, and goes on by itself when it is back."""
-    binding = "validatingadmissionpolicybinding/toe-fence-injector"
+    binding = "validatingadmissionpolicybinding/toe-fence-exec"
     saved = yaml.safe_load(installed.kubectl("get", binding, "-o", "yaml"))
     saved["metadata"] = {key: saved["metadata"][key] for key in ("name", "labels") if key in saved["metadata"]}
     installed.kubectl("delete", binding)

@@ -71,7 +71,9 @@ def test_a_change_is_whole_and_fails_on_any_other_version() -> None:
     assert patch["metadata"] == {"uid": "u-1", "resourceVersion": "7"}
     assert kept == {"toe.run/kept-since": NOW.isoformat()}
     assert [tool["name"] for tool in patch["spec"]["tools"]] == ["aperf"]
-    assert change(EMPTY, PowerToolCatalogSpec(), NOW)["spec"] == {"tools": ()}
+    assert change(EMPTY, PowerToolCatalogSpec(), NOW)["spec"] == {"tools": (), "index": None}
+    full = msgspec.structs.replace(EMPTY, spec=PowerToolCatalogSpec(index={"gone": 0}))
+    assert change(full, WANTED, NOW)["spec"]["index"] == {"gone": None, "aperf": 0}
 
 
 async def test_what_differs_is_written_once() -> None:

@@ -11,7 +11,7 @@ import msgspec
 
 from toe.api.meta import Condition, LabelSelectorRequirement, ObjectMeta, Struct
 from toe.api.powertoolconfig import EnvVar, Tier
-from toe.api.schema import DNS_LABEL, Rule, items, note, number, text
+from toe.api.schema import DNS_LABEL, Rule, entries, items, note, number, text
 
 KIND = "PowerToolCatalog"
 PLURAL = "powertoolcatalogs"
@@ -139,6 +139,13 @@ class PowerToolCatalogSpec(Struct, frozen=True):
     tools: Annotated[
         tuple[CatalogTool, ...], items("tools by name", most=MAX_TOOLS, kind="map", keys=("name",), default=[])
     ] = ()
+    index: Annotated[
+        dict[str, Annotated[int, number("position in tools, from 0", least=0, most=MAX_TOOLS - 1)]] | None,
+        entries(
+            "where in tools each one is, to find it without a search; where it is wrong, it is not believed",
+            most=MAX_TOOLS,
+        ),
+    ] = None
 
 
 class PowerToolCatalogStatus(Struct, frozen=True):

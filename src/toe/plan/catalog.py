@@ -75,7 +75,12 @@ def compile_catalog(configs: Iterable[JudgedConfig], settings: Settings = _DEFAU
         if judged.readiness.is_ready and not judged.config.spec.suspended and holders[judged.config.spec.name] == 1
     ]
     fitting = [tool for tool in tools if tool.args is None or len(tool.args.pattern) <= MAX_PATTERN]
-    return PowerToolCatalogSpec(tools=tuple(sorted(fitting, key=lambda tool: tool.name)))
+    return indexed(sorted(fitting, key=lambda tool: tool.name))
+
+
+def indexed(tools: Sequence[CatalogTool]) -> PowerToolCatalogSpec:
+    """Returns the catalog of these tools, in their order."""
+    return PowerToolCatalogSpec(tools=tuple(tools), index={tool.name: at for at, tool in enumerate(tools)} or None)
 
 
 def default_pull_policy(image: str) -> PullPolicy:

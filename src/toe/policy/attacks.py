@@ -74,6 +74,10 @@ def _injected(name: str, tried: str, make: Make, *also: str) -> Attack:
     return Attack(name, tried, "operator", ("catalog", *also), make, _INJECTION)
 
 
+def _unbound(name: str, tried: str, by: str, make: Make, *needs: str) -> Attack:
+    return Attack(name, tried, "operator without a pod", (by,), make, needs)
+
+
 ATTACKS: tuple[Attack, ...] = (
     Attack("own tool", "the container as the tool's config says", "operator", (), own, ("catalog", *_INJECTION)),
     _injected("foreign image", "another image", changed(foreign_image)),
@@ -89,18 +93,19 @@ ATTACKS: tuple[Attack, ...] = (
     _injected("two containers", "two tools in one request", several(2)),
     _injected("too many containers", "one tool more than a pod may have", too_many),
     _injected("foreign name", "a container of no tool", changed(lambda _: {"name": NAME})),
-    Attack("a tool's name", "a container named as a tool's", "user with every role", ("names",), copied, _INJECTION),
+    Attack("a tool's name", "a container named as a tool's", "user with every role", ("catalog",), copied, _INJECTION),
     _injected("foreign namespace", "where the tool is not allowed", at("foreign", NOT_FOREIGN)),
     Attack("uncovered namespace", "a pod where no tool may be", "operator", ("uncovered",), uncovered),
     Attack(
         "webhook injects",
         "a container, by the account that writes the catalog",
         "webhook with every role",
-        ("injector",),
+        ("catalog",),
         nameless,
         _INJECTION,
     ),
-    Attack("unbound token", "the tool, with a token of no pod", "operator without a pod", ("token",), own, _INJECTION),
+    _unbound("unbound token", "the tool, with a token of no pod", "catalog", own, *_INJECTION),
+    _unbound("unbound status", "a run's status, with a token of no pod", "token", status),
     Attack("minted token", "a token of the operator's account", "administrator", ("mint",), minting),
     Attack(
         "config elsewhere", "a PowerToolConfig outside the system namespace", "administrator", ("place",), elsewhere

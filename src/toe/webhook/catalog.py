@@ -128,9 +128,12 @@ def whole(wanted: PowerToolCatalogSpec, namespace: str, since: datetime) -> dict
 def change(catalog: PowerToolCatalog, wanted: PowerToolCatalogSpec, since: datetime) -> dict[str, Any]:
     """Returns the merge patch that makes the catalog say what is wanted; it fails on any other version of it."""
     meta = catalog.metadata
-    tools = msgspec.to_builtins(wanted.tools)
+    spec = {"tools": msgspec.to_builtins(wanted.tools), "index": None}
+    if wanted.index:
+        # A merge patch keeps of a map what it does not name.
+        spec["index"] = dict.fromkeys(catalog.spec.index or ()) | wanted.index
     version = {"uid": meta.uid, "resourceVersion": meta.resource_version}
-    return {"metadata": {**version, "annotations": _kept(since)}, "spec": {"tools": tools}}
+    return {"metadata": {**version, "annotations": _kept(since)}, "spec": spec}
 
 
 def _kept(since: datetime) -> dict[str, str]:

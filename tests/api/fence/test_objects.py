@@ -17,8 +17,8 @@ from toe.policy.checks.privileged_permitted import LABEL
 ELSEWHERE = Settings(system_namespace="ops", max_containers_per_pod=3, require_use="Low")
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 STANDARD = (
-    *("catalog", "uncovered", "injector", "token", "mint", "writers"),
-    *("names", "exec", "labels", "place", "deletion"),
+    *("catalog", "uncovered", "token", "mint", "writers"),
+    *("exec", "labels", "place", "deletion"),
 )
 
 
@@ -38,8 +38,12 @@ def test_every_policy_has_its_binding_and_all_bindings_come_last(profile: Profil
     policies, bindings = _of("Policy", objects), _of("PolicyBinding", objects)
     assert [*policies, *bindings] == list(objects)
     more = (*(["use"] if profile == "hardened" else []), *(["requester"] if stamped else []))
-    assert _names(policies) == _names(bindings) == [*STANDARD, *more]
-    assert [binding["spec"]["policyName"] for binding in bindings] == [p["metadata"]["name"] for p in policies]
+    assert _names(policies) == [*STANDARD, *more]
+    twice = ["unopened"] if profile == "hardened" else []
+    assert _names(bindings) == [*STANDARD[:2], *twice, *STANDARD[2:], *more]
+    for binding in bindings:
+        name = binding["metadata"]["name"].replace("unopened", "uncovered")
+        assert binding["spec"]["policyName"] == name
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -80,6 +84,41 @@ def test_the_profile_says_what_is_covered() -> None:
     }.items():
         (binding,) = [b for b in _of("PolicyBinding", fence(Settings(), profile)) if "paramRef" in b["spec"]]  # type: ignore[arg-type]
         assert binding["spec"]["matchResources"]["namespaceSelector"] == selector
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("label", [None, "enabled", "disabled", ""])
+@pytest.mark.parametrize("name", ["kube-system", "kube-public", "kube-node-lease", "toe-system", "shop", "default"])
+def test_one_binding_and_one_only_covers_each_namespace(profile: Profile, label: str | None, name: str) -> None:
+    """Whoever adds an ephemeral container meets the catalog or its stand-in, whatever the namespace's labels."""
+    labels = {"kubernetes.io/metadata.name": name} | ({} if label is None else {"toe.run/tools": label})
+    objects = fence(SETTINGS[profile], profile)
+    injects = [
+        policy["metadata"]["name"]
+        for policy in _of("Policy", objects)
+        if any("pods/ephemeralcontainers" in rule["resources"] for rule in _rules(policy))
+    ]
+    meets = [
+        binding["spec"]["policyName"].removeprefix("toe-fence-")
+        for binding in _of("PolicyBinding", objects)
+        if binding["spec"]["policyName"] in injects and _selects(binding, labels)
+    ]
+    is_open = name in ("shop", "default") and (profile != "hardened" or label == "enabled")
+    assert meets == ["catalog" if is_open else "uncovered"]
+
+
+def _rules(policy: dict[str, Any]) -> list[dict[str, Any]]:
+    rules: list[dict[str, Any]] = policy["spec"]["matchConstraints"]["resourceRules"]
+    return rules
+
+
+def _selects(binding: dict[str, Any], labels: dict[str, str]) -> bool:
+    selector = binding["spec"]["matchResources"]["namespaceSelector"]
+    asked = [
+        (labels.get(one["key"]) in one["values"]) == (one["operator"] == "In")
+        for one in selector.get("matchExpressions", ())
+    ]
+    return all(asked) and selector.get("matchLabels", {}).items() <= labels.items()
 
 
 def test_the_settings_are_in_it() -> None:

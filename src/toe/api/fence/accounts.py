@@ -3,18 +3,21 @@
 A policy without parameters can hit nobody else, so these stand also where the catalog does not reach.
 """
 
+from toe.api.fence.names import ADDED, reserved
 from toe.api.fence.policy import (
     CONTROLLER,
     EPHEMERAL,
+    NAME_PREFIX,
     TOOLS_LABEL,
     WEBHOOK,
     Object,
     Refusal,
     account,
     accounts,
-    is_account,
     is_ours,
     listed,
+    named,
+    obj,
     own,
     quoted,
     rule,
@@ -29,64 +32,73 @@ POD_NAME = "authentication.kubernetes.io/pod-name"
 Source: https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#additional-metadata-in-pod-bound-tokens
 """
 
+BOUND = Refusal(
+    f"{quoted(POD_NAME)} in request.userInfo.?extra.orValue({{}})",
+    "only a token that is bound to one of toe's own pods is accepted",
+)
+"""Such a token dies with its pod; one that somebody minted or copied into a Secret is not bound."""
+
 _EVERY_WRITE = ("CREATE", "UPDATE", "DELETE")
 _CATALOG = (PLURAL, f"{PLURAL}/status")
 _STATUS = ("powertools/status", "powertoolconfigs/status")
 
 
-def uncovered(settings: Settings, profile: Profile) -> tuple[Object, Object]:
-    """Returns the policy that refuses every account of the system namespace where the catalog does not apply."""
-    closed = [
-        Refusal(
-            f"!(request.namespace in {listed(settings.protected_namespaces)})",
-            "no tool enters a protected namespace",
-            "'no tool enters the namespace ' + request.namespace + ': it is protected'",
-        )
-    ]
-    if profile == "hardened":
-        closed.append(
-            Refusal(
-                f"namespaceObject.metadata.?labels[?{quoted(TOOLS_LABEL)}].orValue('') == 'enabled'",
-                f"tools enter only namespaces with the label {TOOLS_LABEL}=enabled",
-                f"'the namespace ' + request.namespace + {quoted(f' is not opened: it needs {TOOLS_LABEL}=enabled')}",
-            )
-        )
-    return validating("uncovered", [EPHEMERAL], closed, only={"ours": is_ours(settings)})
+def uncovered(settings: Settings, profile: Profile) -> tuple[Object, ...]:
+    """Returns the policy for the namespaces where the catalog does not apply, and its bindings.
 
-
-def injector(settings: Settings) -> tuple[Object, Object]:
-    """Returns the policy that lets no account of the system namespace inject but the controller's."""
-    only = {"ours": is_ours(settings), "not-the-controller": f"!({is_account(settings, CONTROLLER)})"}
-    return validating(
-        "injector",
+    It has no parameters, so it stands without the catalog. Where it applies is chosen by bindings and not by match
+    conditions, which would cost every injection elsewhere: protected namespaces, and under ``hardened`` the others
+    that nobody opened.
+    """
+    why = (
+        f"request.namespace in {listed(settings.protected_namespaces)} ? 'it is protected' "
+        f": {quoted(f'it is not opened: it needs {TOOLS_LABEL}=enabled')}"
+    )
+    policy, protected = validating(
+        "uncovered",
         [EPHEMERAL],
         [
             Refusal(
-                "false",
-                f"of the accounts of {settings.system_namespace} only {CONTROLLER} adds containers to pods",
-            )
+                f"!({is_ours(settings)})",
+                "no tool enters a namespace that is protected or not opened",
+                f"'no tool enters the namespace ' + request.namespace + ', ' + ({why})",
+            ),
+            reserved(),
         ],
-        only=only,
+        variables=ADDED,
+        selector={"matchExpressions": [named("In", settings)]},
+    )
+    if profile != "hardened":
+        return policy, protected
+    unlabelled = {"key": TOOLS_LABEL, "operator": "NotIn", "values": ["enabled"]}
+    bound = protected["spec"] | {
+        "matchResources": {"namespaceSelector": {"matchExpressions": [named("NotIn", settings), unlabelled]}}
+    }
+    return policy, protected, obj("ValidatingAdmissionPolicyBinding", f"{NAME_PREFIX}unopened", bound)
+
+
+def only_injector(settings: Settings, controller: str) -> Refusal:
+    """Returns the rule that no account of the system namespace injects but the one of the CEL ``controller``."""
+    return Refusal(
+        f"{controller} || !({is_ours(settings)})",
+        f"of the accounts of {settings.system_namespace} only {CONTROLLER} adds containers to pods",
     )
 
 
 def token(settings: Settings) -> tuple[Object, Object]:
-    """Returns the policy that accepts an account of toe's only with a token that is bound to a pod.
+    """Returns the policy that accepts writes of toe's accounts only with a token that is bound to a pod.
 
-    Such a token dies with its pod; one that somebody minted or copied into a Secret is not bound. Whoever impersonates
-    one of these accounts must send the extra too.
+    The catalog's policy asks the same of injections. Whoever impersonates one of the accounts must send the extra too.
     """
     rules = [
-        EPHEMERAL,
         own(_STATUS, "UPDATE"),
         own(_CATALOG, *_EVERY_WRITE),
         rule("coordination.k8s.io", ["leases"], *_EVERY_WRITE),
     ]
-    bound = f"{quoted(POD_NAME)} in request.userInfo.?extra.orValue({{}})"
     return validating(
         "token",
         rules,
-        [Refusal(bound, "only a token that is bound to one of toe's own pods is accepted")],
+        [BOUND],
         only={"ours": is_ours(settings)},
     )
 

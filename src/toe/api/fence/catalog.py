@@ -5,10 +5,17 @@ the fields that :mod:`toe.plan.container` writes and no other, whatever Kubernet
 pod are read from the object as it was (``oldObject``), so that nothing in the request itself can forge them.
 
 In each rule ``t`` is the entry and ``variables.c`` the one new container; where there is no entry the rules hold, since
-an earlier one has refused already.
+an earlier one has refused already, or somebody else than the controller asks.
+
+It is paid by everybody who adds an ephemeral container, so it is written to be cheap (``bench/fence.py``). The API
+server turns the pod into plain maps once for match conditions, once for rules, once for messages and once for
+audit annotations, of each policy: so one policy holds everything that is asked of an injection, without match
+conditions. Messages are constant, since expressions for them are evaluated for requests that pass, too.
 """
 
 from toe.api.crd import schema_of
+from toe.api.fence.accounts import BOUND, only_injector
+from toe.api.fence.names import ADDED, reserved
 from toe.api.fence.policy import (
     CONTROLLER,
     EPHEMERAL,
@@ -19,6 +26,7 @@ from toe.api.fence.policy import (
     Refusal,
     is_account,
     listed,
+    named,
     quoted,
     validating,
 )
@@ -44,33 +52,31 @@ CONTAINER_FIELDS = (
     "resources",
 )
 """What render() writes and what the API server adds by itself; it lets nothing be in ``resources``."""
-SECURITY_FIELDS = (
-    "privileged",
-    "allowPrivilegeEscalation",
-    "capabilities",
-    "runAsUser",
-    "runAsGroup",
-    "runAsNonRoot",
-    "seccompProfile",
-)
 
 _VARIABLES = {
-    "old": "oldObject.spec.?ephemeralContainers.orValue([]).map(c, c.name)",
-    "new": "object.spec.?ephemeralContainers.orValue([]).filter(c, !(c.name in variables.old))",
-    "tool": f"variables.new.map(c, c.name.matches({quoted(TOOL_NAME)}) ? c.name.substring(4, c.name.size() - 11) : '')",
+    **ADDED,
+    "tool": (
+        f"variables.mine ? variables.new.map(c, c.name.matches({quoted(TOOL_NAME)}) "
+        "? c.name.substring(4, c.name.size() - 11) : '') : []"
+    ),
+    "place": "params == null || size(variables.tool) != 1 ? -1 : params.spec.?index[?variables.tool[0]].orValue(-1)",
     "entry": (
         "params == null || size(variables.tool) != 1 ? [] "
+        ": variables.place >= 0 && variables.place < size(params.spec.?tools.orValue([])) "
+        "&& params.spec.tools[variables.place].name == variables.tool[0] ? [params.spec.tools[variables.place]] "
         ": params.spec.?tools.orValue([]).filter(t, t.name == variables.tool[0])"
     ),
     "c": "variables.new[0]",
-    "security": "variables.c.?securityContext.orValue({})",
     "args": "variables.c.?args.orValue([])",
-    "words": "variables.args.map(a, a.replace('$$', '$'))",
+    "fixed": "size(variables.entry[0].?fixedArgs.orValue([]))",
+    "own": "variables.fixed == 0 ? variables.args : variables.args.transformList(i, a, i >= variables.fixed, a)",
+    "lines": "variables.own.join('\\n').replace('$$', '$')",
+    "words": "variables.lines.split('\\n')",
     "env": "variables.c.?env.orValue([])",
     "target": "variables.c.?targetContainerName.orValue('')",
     "joined": (
-        "(oldObject.spec.containers + oldObject.spec.?initContainers.orValue([])"
-        ".filter(i, i.?restartPolicy.orValue('') == 'Always')).filter(i, i.name == variables.target)"
+        "oldObject.spec.containers.filter(i, i.name == variables.target) + oldObject.spec.?initContainers.orValue([])"
+        ".filter(i, i.name == variables.target && i.?restartPolicy.orValue('') == 'Always')"
     ),
     "told": (
         "(oldObject.?status.?containerStatuses.orValue([]) + oldObject.?status.?initContainerStatuses.orValue([]))"
@@ -90,9 +96,19 @@ _VARIABLES = {
         "variables.entry.map(t, t.identity == 'Root' ? [0, 0] : t.identity == 'Fixed' ? [t.user, t.group] "
         ": variables.uid.hasValue() && variables.gid.hasValue() && "
         "(t.identity == 'Target' || (t.identity == 'NonRoot' && variables.uid.value() != 0)) "
-        "? [variables.uid.value(), variables.gid.value()] : [])"
+        "? [variables.uid.value(), variables.gid.value()] : [])[0]"
+    ),
+    "unknown": (
+        "variables.identity == [] && variables.entry[0].?imageUser.orValue(false) "
+        "&& !(variables.uid.hasValue() && variables.gid.hasValue())"
     ),
 }
+"""Evaluated once where they are used. ``mine`` (is it the controller?) comes before them.
+
+``place`` is where the catalog's index says that the entry is; an index that is not there or wrong costs time only.
+``words`` are the arguments with each ``$`` undone, ``operands`` the user's among them that are no flags. ``lines``
+has each of them on a line.
+"""
 
 
 def policy(settings: Settings, profile: Profile) -> tuple[Object, Object]:
@@ -104,11 +120,19 @@ def policy(settings: Settings, profile: Profile) -> tuple[Object, Object]:
     return validating(
         "catalog",
         [EPHEMERAL],
-        [*_which_tool(settings), *_where(settings), *_what_runs(), *_with_what_security(), *_with_what_else()],
-        only={"the-controller": is_account(settings, CONTROLLER)},
-        variables=_VARIABLES,
+        [
+            only_injector(settings, "variables.mine"),
+            reserved("variables.mine"),
+            Refusal(f"!variables.mine || {BOUND.unless}", BOUND.message),
+            *_which_tool(settings),
+            *_where(),
+            *_what_runs(),
+            *_with_what_security(),
+            *_with_what_else(),
+        ],
+        variables={"mine": is_account(settings, CONTROLLER), **_VARIABLES},
         audit={
-            "run": "variables.new.map(c, c.?env.orValue([]).filter(e, e.name == 'TOE_RUN')"
+            "run": "!variables.mine ? '' : variables.new.map(c, c.?env.orValue([]).filter(e, e.name == 'TOE_RUN')"
             ".map(e, e.?value.orValue('')).join(' ')).join(' ')",
             "tool": "variables.tool.join(' ')",
             "tier": "variables.entry.map(t, t.tier).join(' ')",
@@ -124,11 +148,10 @@ def policy(settings: Settings, profile: Profile) -> tuple[Object, Object]:
 def covered(settings: Settings, profile: Profile) -> Object:
     """Returns the selector of the namespaces in which tools may run at all; elsewhere toe may do nothing.
 
-    Selectors have no wildcards, so the protected namespaces are named.
+    :func:`toe.api.fence.accounts.uncovered` takes all others.
     """
-    names = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": [*settings.protected_namespaces]}
     opened = {"matchLabels": {TOOLS_LABEL: "enabled"}} if profile == "hardened" else {}
-    return {**opened, "matchExpressions": [names]}
+    return {**opened, "matchExpressions": [named("NotIn", settings)]}
 
 
 def custom_resource_definition() -> Object:
@@ -172,49 +195,43 @@ def empty_catalog(settings: Settings) -> Object:
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": {"tools": []}}
 
 
-def _rule(cel: str, message: str, tells: str = "") -> Refusal:
-    """Makes a rule about the entry ``t``; ``tells`` is CEL for the rest of a sentence that begins with the tool."""
-    sentence = f"'tool ' + variables.tool[0] + {tells or quoted(' ' + message)}"
-    return Refusal(f"variables.entry.all(t, {cel})", f"the tool {message}", sentence)
+def _rule(cel: str, message: str) -> Refusal:
+    """Makes a rule about the entry ``t``."""
+    return Refusal(f"variables.entry.all(t, {cel})", f"the tool {message}")
 
 
 def _which_tool(settings: Settings) -> list[Refusal]:
     most = settings.max_containers_per_pod
-    where = f"{settings.system_namespace}/{NAME}"
     return [
-        Refusal("params != null", f"the PowerToolCatalog {where} is missing"),
-        Refusal("size(variables.new) <= 1", "one tool container in a request, not more"),
-        Refusal("variables.tool.all(t, t != '')", "a tool container is named toe-<tool>-<10 hex digits>"),
         Refusal(
-            "size(variables.new) == 0 || size(variables.entry) == 1",
-            "there is no such tool in the catalog",
-            f"'no tool ' + variables.tool.join(',') + {quoted(f' in the catalog {where}')}",
+            "variables.tool == [] || size(variables.tool) == 1 && variables.tool[0] != ''",
+            "one tool container in a request, not more, and it is named toe-<tool>-<10 hex digits>",
         ),
         Refusal(
-            "size(variables.new) == 0 || "
+            "variables.tool == [] || size(variables.entry) == 1",
+            f"there is no such tool in the PowerToolCatalog {settings.system_namespace}/{NAME}",
+        ),
+        Refusal(
+            "variables.tool == [] || "
             f"size(object.spec.ephemeralContainers.filter(c, c.name.startsWith('toe-'))) <= {most}",
             f"a pod gets at most {most} tool containers in its life",
         ),
     ]
 
 
-def _where(settings: Settings) -> list[Refusal]:
+def _where() -> list[Refusal]:
     labels = "oldObject.metadata.?labels.orValue({})"
     return [
         _rule(
             "t.?allNamespaces.orValue(false) || request.namespace in t.?namespaces.orValue([])",
             "is not allowed in this namespace",
-            "' is allowed in the namespaces ' + variables.entry[0].?namespaces.orValue([]).join(', ') + "
-            "', not in ' + request.namespace",
         ),
         _rule(
             "size(variables.joined) == 1 && (t.?allContainers.orValue(false) "
             "|| variables.target in t.?containers.orValue([])) "
             "&& !(variables.target in t.?exceptContainers.orValue([]))",
-            "may not join this container: targetContainerName must be a container of the pod that the tool may join",
-            "' may not join the container ' + variables.target + ': targetContainerName must be a regular container "
-            "or sidecar of the pod' + (variables.entry[0].?allContainers.orValue(false) ? '' : ', one of ' + "
-            "variables.entry[0].?containers.orValue([]).join(', '))",
+            "may not join this container: targetContainerName must be a regular container or sidecar of the pod that "
+            "the tool may join",
         ),
         _rule(
             "t.?podLabels.orValue([]).all(s, "
@@ -225,38 +242,40 @@ def _where(settings: Settings) -> list[Refusal]:
         ),
         _rule(
             "oldObject.?status.?phase.orValue('') == 'Running' && !has(oldObject.metadata.deletionTimestamp) "
-            "&& oldObject.spec.?os.?name.orValue('linux') == 'linux'",
-            "may join only a Linux pod that is Running and not being deleted",
-        ),
-        _rule(
-            "t.?allowHostPID.orValue(false) || !oldObject.spec.?hostPID.orValue(false)",
-            "may not enter a pod with hostPID",
+            "&& oldObject.spec.?os.?name.orValue('linux') == 'linux' "
+            "&& (t.?allowHostPID.orValue(false) || !oldObject.spec.?hostPID.orValue(false))",
+            "may join only a Linux pod that is Running and not being deleted, and one with hostPID only where the "
+            "catalog allows it",
         ),
     ]
 
 
 def _what_runs() -> list[Refusal]:
-    accepted = (
-        f"a != {quoted(MARKER)} && !a.replace('$$', '').contains('$') && has(t.args) && (t.args.?any.orValue(false) || "
-        "(variables.words[i].matches('^[ -~]+$') && (variables.words[i].startsWith('-') "
-        "? variables.words[i] in t.args.?flags.orValue([]) "
-        ": !variables.words[i].startsWith('@') && t.args.?pattern.orValue('') != '' "
-        "&& variables.words[i].matches('^(?:' + t.args.pattern + ')$'))))"
-    )
     fixed = "t.?fixedArgs.orValue([])"
+    # Loops of CEL and compiling a pattern cost most: so all words are asked at once, each on a line of its own. Where a
+    # pattern eats line ends it does not find exactly these words, and is asked word by word.
+    flags = "variables.lines.findAll('(?m)^-.*$')"
+    operand = "(?:' + t.args.pattern + ')"
+    permitted = (
+        "size(variables.words) == size(variables.own) && variables.lines.matches('^[ -~\\n]*$') "
+        "&& !('\\n' + variables.lines + '\\n').matches('\\n[@\\n]') "
+        f"&& sets.contains(t.args.?flags.orValue([]), {flags}) && (t.args.?pattern.orValue('') == '' "
+        f"? size({flags}) == size(variables.words) "
+        f": variables.lines.findAll('(?m)^(?:-.*|{operand})$') == variables.words "
+        f"|| variables.words.all(w, w.startsWith('-') || w.matches('^{operand}$')))"
+    )
     return [
         _rule(
-            "variables.c.image == t.image", "must use its image", "' must use the image ' + variables.entry[0].image"
+            "variables.c.image == t.image && variables.c.?imagePullPolicy.orValue('') == t.imagePullPolicy "
+            "&& variables.c.?command.orValue([]) == t.?command.orValue([])",
+            "must keep the image, imagePullPolicy and command of the catalog",
         ),
         _rule(
-            "variables.c.?imagePullPolicy.orValue('') == t.imagePullPolicy",
-            "must keep its imagePullPolicy",
-            "' must have imagePullPolicy ' + variables.entry[0].imagePullPolicy",
-        ),
-        _rule("variables.c.?command.orValue([]) == t.?command.orValue([])", "must keep its command"),
-        _rule(
-            f"size(variables.args) >= size({fixed}) && "
-            f"variables.args.all(i, a, i < size({fixed}) ? a == {fixed}[i] : ({accepted}))",
+            f"(variables.fixed == 0 || size(variables.args) >= variables.fixed && {fixed} "
+            "== variables.args.transformList(i, a, i < variables.fixed, a)) && (variables.own == [] "
+            f"|| has(t.args) && !({quoted(MARKER)} in variables.own) "
+            "&& !variables.own.join(' ').replace('$$', '').contains('$') "
+            f"&& (t.args.?any.orValue(false) || {permitted}))",
             "accepts only the arguments that its config permits, each $ doubled",
         ),
     ]
@@ -264,54 +283,21 @@ def _what_runs() -> list[Refusal]:
 
 def _with_what_security() -> list[Refusal]:
     privileged = "t.?privileged.orValue(false)"
-    unknown = (
-        "(t.?imageUser.orValue(false) && !(variables.uid.hasValue() && variables.gid.hasValue()) "
-        "&& !has(variables.security.runAsUser) && !has(variables.security.runAsGroup))"
-    )
     return [
-        _rule(
-            f"dyn(variables.security).all(k, k in {listed(SECURITY_FIELDS)}) "
-            "&& dyn(variables.security.?capabilities.orValue({})).all(k, k in ['add', 'drop'])",
-            f"may set in securityContext only {', '.join(SECURITY_FIELDS)}",
-        ),
-        _rule(
-            f"has(variables.security.privileged) && variables.security.privileged == {privileged} "
-            f"&& has(variables.security.allowPrivilegeEscalation) "
-            f"&& variables.security.allowPrivilegeEscalation == {privileged}",
-            "must state privileged and allowPrivilegeEscalation as in the catalog",
-            "' must have privileged and allowPrivilegeEscalation ' + "
-            "string(variables.entry[0].?privileged.orValue(false))",
-        ),
         _rule(
             f"!{privileged} || namespaceObject.metadata.?labels[?{quoted(PRIVILEGED_LABEL)}].orValue('') == 'true'",
             f"is privileged: the namespace needs the label {PRIVILEGED_LABEL}=true",
         ),
         _rule(
-            "variables.security.?capabilities.?add.orValue([]) == t.?add.orValue([]) "
-            "&& variables.security.?capabilities.?drop.orValue([]) == t.?drop.orValue([])",
-            "must have exactly the capabilities of the catalog",
-            "' must add the capabilities [' + variables.entry[0].?add.orValue([]).join(', ') + '] and drop [' + "
-            "variables.entry[0].?drop.orValue([]).join(', ') + ']'",
-        ),
-        _rule(
-            f"{privileged} ? !has(variables.security.seccompProfile) "
-            ": has(variables.security.seccompProfile) "
-            "&& dyn(variables.security.seccompProfile).all(k, k == 'type') "
-            "&& variables.security.seccompProfile.type == t.seccompProfile",
-            "must have the seccompProfile of the catalog, none where it is privileged",
-        ),
-        _rule(
-            f"{unknown} || has(variables.security.runAsUser) && has(variables.security.runAsGroup) "
-            "&& [variables.security.runAsUser, variables.security.runAsGroup] == variables.identity[0]",
-            "must run with the uid and gid of the catalog",
-            "' must run with runAsUser and runAsGroup ' + (size(variables.identity[0]) == 2 "
-            "? variables.identity[0].map(id, string(id)).join(' and ') : 'of the target, which are not known or root')",
-        ),
-        _rule(
-            "has(variables.security.runAsNonRoot) "
-            f"&& variables.security.runAsNonRoot == ({unknown} ? t.identity == 'NonRoot' "
-            ": variables.security.runAsUser != 0)",
-            "must state runAsNonRoot: true exactly when it is not root",
+            "(size(variables.identity) == 2 || variables.unknown) "
+            f"&& variables.c.?securityContext == optional.of({{'privileged': dyn({privileged}), "
+            f"'allowPrivilegeEscalation': {privileged}, 'capabilities': dyn({{?'add': t.?add, ?'drop': t.?drop}}), "
+            f"?'seccompProfile': {privileged} ? optional.none() : optional.of(dyn({{'type': t.seccompProfile}})), "
+            "?'runAsUser': variables.identity[?0], ?'runAsGroup': variables.identity[?1], "
+            "'runAsNonRoot': dyn(variables.unknown ? t.identity == 'NonRoot' : variables.identity[0] != 0)})",
+            "must have exactly the securityContext of the catalog: privileged, allowPrivilegeEscalation, capabilities, "
+            "seccompProfile, runAsNonRoot, and runAsUser and runAsGroup, the target's where it says so (they must be "
+            "known, and not root's where the tool must not be root)",
         ),
     ]
 
@@ -324,27 +310,21 @@ def _with_what_else() -> list[Refusal]:
     )
     return [
         _rule(
-            "variables.env.all(e, dyn(e).all(k, k in ['name', 'value']) "
-            "&& variables.env.exists_one(o, o.name == e.name) && (e.name == 'TOE_COLLECTOR' "
-            "? has(t.collector) && e.?value.orValue('') == t.collector : e.name in t.?envNames.orValue([]) "
-            "|| t.?env.orValue([]).exists(o, o.name == e.name && o.?value.orValue('') == e.?value.orValue('')))) "
-            "&& t.?env.orValue([]).all(o, variables.env.exists(e, e.name == o.name))",
-            "may set only the variables of the catalog, each once, with plain values",
-            "' may set only plain values of ' + variables.entry[0].?envNames.orValue([]).join(', ') + "
-            "', and its own variables as the catalog has them: [' + "
-            "variables.entry[0].?env.orValue([]).map(o, o.name).join(', ') + ']'",
+            "variables.env.all(e, e.name in t.?envNames.orValue([]) ? size(e) == (has(e.value) ? 2 : 1) "
+            ": e in t.?env.orValue([]) || has(t.collector) && e.name == 'TOE_COLLECTOR' "
+            "&& e == {'name': e.name, 'value': t.collector}) "
+            "&& sets.contains(variables.env, t.?env.orValue([]))",
+            "may set only the variables of the catalog, with plain values, and has its own as the catalog says",
         ),
         _rule(
             f"variables.c.?volumeMounts.orValue([]).all(m, dyn(m).all(k, k in ['name', 'mountPath']) && {mounted})",
             "may mount only the claims of the catalog, at their paths",
         ),
         _rule(
-            f"dyn(variables.c).all(k, k in {listed(CONTAINER_FIELDS)})",
-            f"may set only the fields {', '.join(CONTAINER_FIELDS[:-1])}",
-        ),
-        _rule(
-            "variables.c.?terminationMessagePath.orValue('') == '/dev/termination-log' "
+            f"dyn(variables.c).all(k, k in {listed(CONTAINER_FIELDS)}) "
+            "&& variables.c.?terminationMessagePath.orValue('') == '/dev/termination-log' "
             "&& variables.c.?terminationMessagePolicy.orValue('') == 'File'",
-            "must leave terminationMessagePath and terminationMessagePolicy to the API server",
+            f"may set only the fields {', '.join(CONTAINER_FIELDS[:-1])}, and leaves terminationMessagePath and "
+            "terminationMessagePolicy as the API server writes them",
         ),
     ]

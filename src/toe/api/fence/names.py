@@ -5,37 +5,31 @@ containers stop being scheduled.
 """
 
 from toe.api.fence.policy import (
-    CONTROLLER,
-    EPHEMERAL,
     TOOL_NAME,
     Object,
     Refusal,
-    is_account,
     quoted,
     rule,
     validating,
 )
 from toe.api.meta import GROUP
-from toe.api.settings import Settings
 
 BREAK_GLASS = "toolcontainers"
 """A resource that exists in RBAC only: the verbs ``exec`` and ``attach`` on it, named by the pod, let somebody in."""
 
 
-def names(settings: Settings) -> tuple[Object, Object]:
-    """Returns the policy that lets nobody but the controller add a container that looks like a tool."""
-    return validating(
-        "names",
-        [EPHEMERAL],
-        [
-            Refusal(
-                "object.spec.?ephemeralContainers.orValue([]).all(c, c.name in variables.old "
-                f"|| !c.name.matches({quoted(TOOL_NAME)}))",
-                "names of the form toe-<tool>-<10 hex digits> are the operator's: choose another name",
-            )
-        ],
-        only={"not-the-controller": f"!({is_account(settings, CONTROLLER)})"},
-        variables={"old": "oldObject.spec.?ephemeralContainers.orValue([]).map(c, c.name)"},
+ADDED = {
+    "old": "oldObject.spec.?ephemeralContainers.orValue([]).map(c, c.name)",
+    "new": "object.spec.?ephemeralContainers.orValue([]).filter(c, !(c.name in variables.old))",
+}
+"""CEL variables: the names that were there, and the containers that a request adds, wherever a patch puts them."""
+
+
+def reserved(but: str = "false") -> Refusal:
+    """Returns the rule that no added container looks like a tool, but where the CEL ``but`` is true."""
+    return Refusal(
+        f"{but} || variables.new.all(c, !c.name.matches({quoted(TOOL_NAME)}))",
+        "names of the form toe-<tool>-<10 hex digits> are the operator's: choose another name",
     )
 
 

@@ -13,14 +13,12 @@ def fence(settings: Settings, profile: Profile = "standard", *, stamped: bool = 
     ``toe.run/tools=enabled``, else all that are not protected. ``stamped`` adds the check that ``spec.requester`` is
     the caller; the stamp itself (:func:`toe.api.fence.requester.stamp`) is apart, since it needs Kubernetes 1.36.
     """
-    pairs = [
+    every = [
         catalog.policy(settings, profile),
         accounts.uncovered(settings, profile),
-        accounts.injector(settings),
         accounts.token(settings),
         accounts.mint(settings),
         accounts.writers(settings),
-        names.names(settings),
         names.entry(),
         namespaces.labels(settings),
         namespaces.place(settings),
@@ -28,7 +26,7 @@ def fence(settings: Settings, profile: Profile = "standard", *, stamped: bool = 
         *([requester.use(settings)] if settings.require_use == "Low" else []),
         *([requester.twin()] if stamped else []),
     ]
-    return (*(policy for policy, _ in pairs), *(binding for _, binding in pairs))
+    return (*(policy for policy, *_ in every), *(binding for _, *bindings in every for binding in bindings))
 
 
 def parameter(settings: Settings) -> tuple[Object, Object]:

@@ -81,6 +81,15 @@ def listed(values: Sequence[str]) -> str:
     return f"[{', '.join(map(quoted, values))}]"
 
 
+def named(operator: str, settings: Settings) -> Object:
+    """Returns what a selector asks of the protected namespaces, ``In`` or ``NotIn``: it has no wildcards."""
+    return {
+        "key": "kubernetes.io/metadata.name",
+        "operator": operator,
+        "values": [*settings.protected_namespaces],
+    }
+
+
 def rule(groups: str, resources: Sequence[str], *operations: str) -> Object:
     """Returns one resource rule; ``groups`` is one API group."""
     return {"apiGroups": [groups], "apiVersions": ["*"], "operations": list(operations), "resources": list(resources)}
