@@ -15,6 +15,15 @@ from devcluster.layout import RUN_ROOT
 TESTPOD_IMAGE = "docker.io/local/testpod:1"
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For several at once (``-n 3 --dist loadgroup``): a file is a group, and the shared node is one; slow ones begin."""
+    for item in items:
+        shares = "node_cluster" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("node" if shares else str(item.path)))
+    items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in ("node", "cluster")])
+
+
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[Cluster]:
     """A kube-apiserver with its etcd, and nothing else: no controllers, no node. Up in 3 s, the same for all tests.

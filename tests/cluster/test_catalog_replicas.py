@@ -41,7 +41,7 @@ class Place:
         """Is a webhook's half that keeps the catalog, of a version that compiles it with this collector."""
         settings = Settings(system_namespace=self.namespace, collector=f"https://{collector}")
         async with Client(from_kubeconfig([self._cluster.kubeconfig])) as client:
-            found = CatalogKeeper(client, settings, BEGAN + timedelta(minutes=minute))
+            found = CatalogKeeper(client, settings, lambda: BEGAN + timedelta(minutes=minute))
             observer = Observer(client, settings, found.wake)
             work = [asyncio.create_task(part) for part in (observer.run(), found.run(observer))]
             try:
@@ -70,9 +70,9 @@ class Place:
         await self.rest.merge(f"{self._path}/powertoolcatalogs/catalog", {"spec": {"tools": []}})
 
     def writes(self) -> list[str]:
-        """Lists the writes of the catalog so far, by what became of them."""
+        """Lists the writes of what the catalog says so far, by what became of them."""
         mine = f"{self._path}/powertoolcatalogs"
-        return [write.rpartition(" ")[2] for write in self.audit.writes() if mine in write]
+        return [write.rpartition(" ")[2] for write in self.audit.writes() if mine in write and "/status" not in write]
 
 
 def _tools(catalog: Object) -> list[tuple[str, str]]:

@@ -327,6 +327,31 @@ def test_the_images_user_is_for_targets_that_nobody_knows(fenced: Fenced) -> Non
     assert inject(fenced, [without], live=nobody, name="nobody").policy == "catalog"
 
 
+@pytest.mark.parametrize("index", [None, {}, {"peek": 0, "trace": 255}, {"peek": 3, "trace": 0}], ids=str)
+def test_an_index_that_is_wrong_costs_time_only(fenced: Fenced, index: dict[str, int] | None) -> None:
+    """Neither a missing one nor one that points elsewhere lets another tool's container in, or keeps the tool's out."""
+    live = live_pod(fenced)
+    path = f"/apis/{API_VERSION}/namespaces/{SYSTEM}/powertoolcatalogs/catalog"
+    seen = TOOLS["fixed"].image
+    try:
+        for stored in (None, index):
+            marked = [
+                tool | ({"image": "seen"} if tool["name"] == "fixed" else {}) for tool in CATALOG["spec"]["tools"]
+            ]
+            assert fenced.server.send("PATCH", path, {"spec": {"tools": marked, "index": stored}}, MERGE).is_accepted
+        new = rendered("fixed", live) | {"image": "seen", "imagePullPolicy": "IfNotPresent"}
+        until(lambda: inject(fenced, [new]).is_accepted, "the API server has this catalog")
+        for tool in ("peek", "trace"):
+            assert inject(fenced, [rendered(tool, live)]).is_accepted
+            assert inject(fenced, [rendered(tool, live) | {"image": seen}]).policy == "catalog"
+        other = rendered("trace", live) | {"name": rendered("peek", live)["name"]}
+        assert inject(fenced, [other]).policy == "catalog"
+    finally:
+        fenced.server.send("PATCH", path, {"spec": {"index": None}}, MERGE)
+        assert fenced.server.send("PATCH", path, CATALOG, MERGE).is_accepted
+        until(lambda: inject(fenced, [rendered("fixed", live)]).is_accepted, "the catalog is back")
+
+
 def test_every_namespace_that_is_not_protected_is_covered(fenced: Fenced) -> None:
     """Under the profile standard no label is needed, and no label takes a namespace out of the fence."""
     live = live_pod(fenced, "fence-shut")

@@ -13,7 +13,7 @@ from aiohttp import web
 from tests.builders import NOW, SETTINGS, a_config, judged
 from tests.kube.scripted import Answer, Scripted, refuses, says
 from toe.api.meta import ObjectMeta
-from toe.api.powertoolcatalog import PowerToolCatalog, PowerToolCatalogSpec
+from toe.api.powertoolcatalog import PowerToolCatalog, PowerToolCatalogSpec, PowerToolCatalogStatus
 from toe.kube.client import Client
 from toe.plan.catalog import compile_catalog
 from toe.policy.request import JudgedConfig
@@ -46,17 +46,38 @@ class Following:
 
 
 async def _kept(catalog: PowerToolCatalog | None, answer: Answer, *, wakes: int = 0) -> tuple[CatalogKeeper, list[Any]]:
-    """Keeps a catalog for half a second; returns the keeper and what was sent."""
-    async with Scripted([answer]) as server, Client(server.access) as client:
-        keeper = CatalogKeeper(client, SETTINGS, NOW)
-        work = asyncio.create_task(keeper.run(Following(catalog)))  # type: ignore[arg-type]
+    """Keeps a catalog for half a second; returns the keeper and what was sent, without what it told."""
+    keeper, sent, _ = await _kept_and_told(catalog, answer, wakes=wakes)
+    return keeper, sent
+
+
+async def _kept_and_told(
+    catalog: PowerToolCatalog | None, answer: Answer, *, wakes: int = 0
+) -> tuple[CatalogKeeper, list[Any], list[Any]]:
+    following = Following(catalog)
+
+    async def stores(request: web.Request) -> web.StreamResponse:
+        if not request.path.endswith("/status"):
+            return await answer(request)
+        assert following.catalog is not None
+        status = msgspec.convert((await request.json())["status"], PowerToolCatalogStatus)
+        told = msgspec.structs.replace(following.catalog, status=status)
+        return web.Response(body=msgspec.json.encode(told))
+
+    async with Scripted([stores]) as server, Client(server.access) as client:
+        keeper = CatalogKeeper(client, SETTINGS, lambda: NOW)
+        work = asyncio.create_task(keeper.run(following))  # type: ignore[arg-type]
         for _ in range(wakes):
             keeper.wake()
             await asyncio.sleep(0.005)
         await asyncio.sleep(0.5)
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
-        return keeper, [json.loads(asked.body) for asked in server.asked]
+        sent, told = (
+            [json.loads(asked.body) for asked in server.asked if asked.path.endswith("/status") == is_status]
+            for is_status in (False, True)
+        )
+        return keeper, sent, told
 
 
 def _stored(spec: PowerToolCatalogSpec) -> Answer:
@@ -88,6 +109,26 @@ async def test_what_is_equal_is_not_written() -> None:
     equal = msgspec.structs.replace(EMPTY, spec=WANTED)
     keeper, sent = await _kept(equal, _stored(WANTED), wakes=20)
     assert (keeper.is_current, keeper.has_tried, sent) == (True, True, [])
+
+
+async def test_whether_it_is_current_is_a_condition_written_once() -> None:
+    """In words that say why it is not; nobody writes while nothing changes."""
+    equal = msgspec.structs.replace(EMPTY, spec=WANTED)
+    *_, told = await _kept_and_told(equal, _stored(WANTED), wakes=20)
+    (condition,) = (condition for (body,) in [told] for condition in body["status"]["conditions"])
+    assert (condition["type"], condition["status"], condition["reason"]) == ("Current", "True", "Compiled")
+    *_, told = await _kept_and_told(EMPTY, refuses(422, "Invalid"), wakes=5)
+    (condition,) = (condition for (body,) in [told] for condition in body["status"]["conditions"])
+    assert (condition["status"], condition["reason"]) == ("False", "NotWritten")
+    assert condition["message"] == "refused with 422"
+    assert told[0]["metadata"] == {"uid": "u-1", "resourceVersion": "7"}
+
+
+async def test_who_leaves_it_to_another_tells_nothing() -> None:
+    """That one tells; two would contradict each other for ever."""
+    for catalog, answer in ((EMPTY, refuses(409, "Conflict")), (_by(NOW + timedelta(seconds=60)), _stored(WANTED))):
+        keeper, _, told = await _kept_and_told(catalog, answer)
+        assert (keeper.is_current, told) == (False, [])
 
 
 async def test_a_catalog_that_is_gone_is_made() -> None:
@@ -147,11 +188,12 @@ async def test_patience_has_an_end_and_grows(monkeypatch: pytest.MonkeyPatch) ->
     moments: list[float] = []
 
     async def overwritten(request: web.Request) -> web.StreamResponse:
-        moments.append(asyncio.get_running_loop().time())
+        if not request.path.endswith("/status"):
+            moments.append(asyncio.get_running_loop().time())
         return web.json_response(_by(younger), dumps=lambda obj: msgspec.json.encode(obj).decode())
 
     async with Scripted([overwritten]) as server, Client(server.access) as client:
-        keeper = CatalogKeeper(client, SETTINGS, NOW)
+        keeper = CatalogKeeper(client, SETTINGS, lambda: NOW)
         moments.append(asyncio.get_running_loop().time())
         work = asyncio.create_task(keeper.run(Following(_by(younger))))  # type: ignore[arg-type]
         async with asyncio.timeout(20):

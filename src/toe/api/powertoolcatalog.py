@@ -130,6 +130,18 @@ class CatalogTool(Struct, frozen=True):
             holds=lambda v: not {e.get("name") for e in v.get("env") or ()} & set(v.get("envNames") or ()),
             path=".env",
         ),
+        Rule(
+            cel="!has(self.envNames) || !('TOE_COLLECTOR' in self.envNames)",
+            message="the value of TOE_COLLECTOR is collector's",
+            holds=lambda v: "TOE_COLLECTOR" not in (v.get("envNames") or ()),
+            path=".envNames",
+        ),
+        Rule(
+            cel="!has(self.env) || !self.env.exists(e, e.name == 'TOE_COLLECTOR')",
+            message="the value of TOE_COLLECTOR is collector's",
+            holds=lambda v: "TOE_COLLECTOR" not in [e.get("name") for e in v.get("env") or ()],
+            path=".env",
+        ),
     )
 
 
@@ -168,6 +180,7 @@ class PowerToolCatalog(Struct, frozen=True):
 
     PRINTER_COLUMNS: ClassVar[tuple[tuple[str, str, str], ...]] = (
         ("Tools", "string", ".spec.tools[*].name"),
+        ("Current", "string", ".status.conditions[?(@.type=='Current')].status"),
         ("Age", "date", ".metadata.creationTimestamp"),
     )
     SHORT_NAMES: ClassVar[tuple[str, ...]] = ("ptcat",)

@@ -1,7 +1,7 @@
 """Asking the API server as somebody else: nothing is ever stored.
 
 Whoever plays one of toe's accounts sends the name of a pod too, as a token that is bound to a pod does; without it the
-fence's policy ``token`` refuses everything, and no other layer is heard.
+fence refuses everything, and no other layer is heard.
 """
 
 from collections.abc import Mapping

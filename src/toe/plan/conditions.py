@@ -1,4 +1,4 @@
-"""Conditions of a run: Kubernetes' own type, with observedGeneration, changed only when their truth changes."""
+"""Conditions: Kubernetes' own type, with observedGeneration, changed only when their truth changes."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -7,11 +7,11 @@ from typing import Literal
 from toe.api.meta import Condition
 from toe.api.time import format_time
 
-ConditionType = Literal["Accepted", "Running", "Completed", "Failed", "Conflicted", "Finished", "Ready"]
+ConditionType = Literal["Accepted", "Running", "Completed", "Failed", "Conflicted", "Finished", "Ready", "Current"]
 LONGEST_MESSAGE = 32768
 """Characters of a condition's message (metav1.Condition)."""
 
-_ORDER = ("Accepted", "Conflicted", "Running", "Completed", "Failed", "Finished", "Ready")
+_ORDER = ("Accepted", "Conflicted", "Running", "Completed", "Failed", "Finished", "Ready", "Current")
 
 
 def with_condition(

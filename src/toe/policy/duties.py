@@ -134,6 +134,9 @@ DUTIES: dict[str, tuple[Duty, ...]] = {
         Duty(GROUP, CATALOGS, _READ, "the catalog, to see whether it is what the configs say", is_local=True),
         Duty(GROUP, CATALOGS, ("patch",), "writes it, and no other", (CATALOG,), is_local=True),
         Duty(
+            GROUP, f"{CATALOGS}/status", ("patch",), "whether it says what the configs say", (CATALOG,), is_local=True
+        ),
+        Duty(
             GROUP,
             CATALOGS,
             ("create",),

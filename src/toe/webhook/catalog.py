@@ -9,6 +9,7 @@ the one that stays: its writes stand, and the older one has patience, ever more 
 """
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +24,7 @@ from toe.errors import ClusterError
 from toe.kube.client import Client
 from toe.kube.resource import POWERTOOLCATALOGS
 from toe.plan.catalog import compile_catalog
+from toe.plan.conditions import with_condition
 from toe.webhook.observe import Observer
 
 RETRY_SECONDS = 1.0
@@ -32,6 +34,8 @@ SPACING_SECONDS = 0.5
 """Between two writes: many configs that are applied together become one or two."""
 PATIENCE_SECONDS = 10.0
 """How long what a younger process wrote stands although it differs; doubled for each time that it was written over."""
+CURRENT = "the fence compares with what the PowerToolConfigs say"
+YIELDS = "another process keeps it"
 KEPT_SINCE = "toe.run/kept-since"
 """Annotation of the catalog: since when the process that wrote it last has been running."""
 _log = structlog.get_logger(__name__)
@@ -40,11 +44,12 @@ _log = structlog.get_logger(__name__)
 class CatalogKeeper:
     """Writes the catalog whenever configs or somebody else changed it."""
 
-    def __init__(self, client: Client, settings: Settings, since: datetime) -> None:
-        """``since`` is when this process started."""
+    def __init__(self, client: Client, settings: Settings, clock: Callable[[], datetime]) -> None:
+        """``clock`` tells the present time; who is asked first is the younger process."""
         self._client = client
         self._settings = settings
-        self._since = since
+        self._clock = clock
+        self._since = clock()
         self._patience = PATIENCE_SECONDS
         self._yields_until: float | None = None
         self._changed = asyncio.Event()
@@ -67,7 +72,9 @@ class CatalogKeeper:
         pause = RETRY_SECONDS
         while True:
             self._changed.clear()
-            self.is_current = await self._keep(observer)
+            why = await self._keep(observer)
+            self.is_current = why == CURRENT
+            await self._tell(observer, why)
             self.has_tried = True
             now = asyncio.get_running_loop().time
             wait = self._yields_until - now() if self._yields_until is not None else pause
@@ -79,14 +86,15 @@ class CatalogKeeper:
                 pause = min(2 * pause, LONGEST_RETRY)
             await asyncio.sleep(self._may_write_at - now())
 
-    async def _keep(self, observer: Observer) -> bool:
+    async def _keep(self, observer: Observer) -> str:
+        """Returns `CURRENT`, `YIELDS`, or why the catalog could not be written."""
         catalog = observer.catalogs.get(self._settings.system_namespace, NAME)
         wanted = compile_catalog(observer.judged(), self._settings)
         if catalog is not None and catalog.spec == wanted:
             self._yields_until = None
-            return True
+            return CURRENT
         if catalog is not None and self._yields(catalog):
-            return False
+            return YIELDS
         self._may_write_at = asyncio.get_running_loop().time() + SPACING_SECONDS
         namespace = self._settings.system_namespace
         try:
@@ -98,10 +106,39 @@ class CatalogKeeper:
                 stored = await self._client.patch(POWERTOOLCATALOGS, namespace, NAME, change_of, kind="merge")
         except ClusterError as error:
             _log.warning("the catalog could not be written", error=error.message, status=error.status)
-            return False
+            return YIELDS if error.status == 409 else error.message
         observer.catalogs.observe(stored)
         _log.info("catalog written", tools=[tool.name for tool in wanted.tools])
-        return True
+        return CURRENT
+
+    async def _tell(self, observer: Observer, why: str) -> None:
+        """Writes into its status whether the catalog says what the configs say, where that is not written yet."""
+        catalog = observer.catalogs.get(self._settings.system_namespace, NAME)
+        if catalog is None or why == YIELDS:
+            return
+        conditions = with_condition(
+            catalog.status.conditions,
+            "Current",
+            true=why == CURRENT,
+            reason="Compiled" if why == CURRENT else "NotWritten",
+            message=why,
+            now=self._clock(),
+            generation=catalog.metadata.generation,
+        )
+        if conditions == catalog.status.conditions:
+            return
+        meta = catalog.metadata
+        status = {"observedGeneration": meta.generation, "conditions": msgspec.to_builtins(conditions)}
+        body = {"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version}, "status": status}
+        try:
+            stored = await self._client.patch(
+                POWERTOOLCATALOGS, meta.namespace, NAME, body, kind="merge", subresource="status"
+            )
+        except ClusterError as error:
+            # Another replica tells the same, and whoever changed the catalog wakes us.
+            _log.info("the catalog's condition was not written", error=error.message, status=error.status)
+            return
+        observer.catalogs.observe(stored)
 
     def _yields(self, catalog: PowerToolCatalog) -> bool:
         """Tells whether a catalog that differs is left as it is for now: a younger process wrote it."""

@@ -56,7 +56,7 @@ async def _serve(
 ) -> int:
     metrics = Metrics()
     async with stoppable() as stop, Client(access, observer=metrics.requested) as client:
-        keeper = CatalogKeeper(client, settings, clock())
+        keeper = CatalogKeeper(client, settings, clock)
         observer = Observer(client, settings, keeper.wake)
 
         def missing() -> str:

@@ -1,6 +1,6 @@
 """Readiness: what is installed is what was generated, and the canary is refused by the right policy."""
 
-import copy
+import json
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ REFUSED = (
 
 def _installed() -> list[dict[str, Any]]:
     """Returns the objects with what the API server adds."""
-    found = copy.deepcopy(list(WANTED))
+    found: list[dict[str, Any]] = json.loads(json.dumps(WANTED))
     for obj in found:
         obj["metadata"] |= {"uid": "u", "resourceVersion": "1"}
         if "matchConstraints" in obj["spec"]:
@@ -30,6 +30,39 @@ def _installed() -> list[dict[str, Any]]:
 def test_what_the_api_server_adds_is_no_gap() -> None:
     """Defaults and metadata are not ours."""
     assert gaps(WANTED, _installed()) == ()
+
+
+def _policy(spec: dict[str, Any]) -> dict[str, Any]:
+    return {"constraints": spec["matchConstraints"], "rule": spec["matchConstraints"]["resourceRules"][0], "spec": spec}
+
+
+NARROWED: list[tuple[str, str, object]] = [
+    ("spec", "matchConditions", [{"name": "off", "expression": "false"}]),
+    ("constraints", "excludeResourceRules", [{"resources": ["pods/ephemeralcontainers"]}]),
+    ("constraints", "objectSelector", {"matchLabels": {"a": "b"}}),
+    ("constraints", "namespaceSelector", {"matchLabels": {"a": "b"}}),
+    ("rule", "resourceNames", ["web"]),
+    ("rule", "scope", "Cluster"),
+]
+
+
+@pytest.mark.parametrize(("where", "key", "value"), NARROWED, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize("name", ["toe-fence-catalog", "toe-fence-uncovered"])
+def test_a_policy_that_applies_to_less_is_a_gap(name: str, where: str, key: str, value: object) -> None:
+    """One more match condition switches it off, though everything that was generated is still there."""
+    found = _installed()
+    changed = next(obj for obj in found if obj["metadata"]["name"] == name and "Binding" not in obj["kind"])
+    _policy(changed["spec"])[where][key] = value
+    assert gaps(WANTED, found) == (f"ValidatingAdmissionPolicy {name}",)
+
+
+@pytest.mark.parametrize("key", ["matchResources", "paramRef"])
+def test_a_binding_that_applies_to_less_is_a_gap(key: str) -> None:
+    """A binding without a selector is for every namespace."""
+    found = _installed()
+    exec_ = next(obj for obj in found if obj["kind"].endswith("Binding") and obj["metadata"]["name"].endswith("exec"))
+    exec_["spec"][key] = {"namespaceSelector": {"matchLabels": {"a": "b"}}}
+    assert gaps(WANTED, found) == ("ValidatingAdmissionPolicyBinding toe-fence-exec",)
 
 
 def test_what_is_missing_is_named() -> None:

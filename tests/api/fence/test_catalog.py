@@ -29,6 +29,8 @@ TOOL = CatalogTool(
         ({"identity": "Root", "user": 1, "group": 2}, "spec.tools[0].identity"),
         ({"env": (CatalogEnv("TZ"),), "env_names": ("TOE_RUN",)}, None),
         ({"env": (CatalogEnv("TOE_RUN"),), "env_names": ("TOE_RUN",)}, "spec.tools[0].env"),
+        ({"env_names": ("TOE_COLLECTOR",)}, "spec.tools[0].envNames"),
+        ({"env": (CatalogEnv("TOE_COLLECTOR", "x"),)}, "spec.tools[0].env"),
         ({"name": "Peek"}, "spec.tools[0].name"),
         ({"name": "p" * 41}, "spec.tools[0].name"),
         ({"add": ("A", "A")}, "spec.tools[0].add[1]"),

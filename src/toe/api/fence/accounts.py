@@ -1,6 +1,6 @@
 """What toe's own accounts may do at all, and with which tokens.
 
-A policy without parameters can hit nobody else, so these stand also where the catalog does not reach.
+These policies have no parameters, so they stand also where the catalog does not reach, and while there is none.
 """
 
 from toe.api.fence.names import ADDED, reserved

@@ -59,8 +59,18 @@ def canary(namespace: str, pod: str, *, is_covered: bool = True) -> Canary:
     )
 
 
+_NARROWING = (
+    *("matchConditions", "excludeResourceRules", "namespaceSelector", "objectSelector"),
+    *("resourceNames", "matchResources", "paramRef"),
+)
+"""Fields that make a policy or a binding apply to less than it would without them."""
+
+
 def gaps(wanted: Iterable[Object], found: Iterable[Object]) -> tuple[str, ...]:
-    """Lists, as ``Kind name``, what is not installed as it was generated; what the API server adds is no difference."""
+    """Lists, as ``Kind name``, what is not installed as it was generated.
+
+    What the API server adds is no difference, but a field that has it apply to less is.
+    """
     have = {(obj["kind"], obj["metadata"]["name"]): obj for obj in found}
     missing = []
     for obj in wanted:
@@ -71,9 +81,14 @@ def gaps(wanted: Iterable[Object], found: Iterable[Object]) -> tuple[str, ...]:
 
 
 def _holds(wanted: Any, found: Any) -> bool:
-    """Tells whether ``found`` says everything that ``wanted`` says; lists must be equal in length and order."""
+    """Tells whether ``found`` says all that ``wanted`` says, of no less; lists must be equal in length and order."""
     if isinstance(wanted, dict):
-        return isinstance(found, dict) and all(_holds(value, found.get(key)) for key, value in wanted.items())
+        return (
+            isinstance(found, dict)
+            and all(_holds(value, found.get(key)) for key, value in wanted.items())
+            and not any(found.get(key) for key in _NARROWING if key not in wanted)
+            and found.get("scope", "*") == wanted.get("scope", "*")
+        )
     if isinstance(wanted, list):
         return isinstance(found, list) and len(wanted) == len(found) and all(map(_holds, wanted, found))
     return bool(wanted == found)

@@ -106,8 +106,8 @@ _VARIABLES = {
 """Evaluated once where they are used. ``mine`` (is it the controller?) comes before them.
 
 ``place`` is where the catalog's index says that the entry is; an index that is not there or wrong costs time only.
-``words`` are the arguments with each ``$`` undone, ``operands`` the user's among them that are no flags. ``lines``
-has each of them on a line.
+``own`` are the user's words as they are sent; ``lines`` has each of them on a line, with its ``$`` undone, and
+``words`` are these lines.
 """
 
 
@@ -115,7 +115,7 @@ def policy(settings: Settings, profile: Profile) -> tuple[Object, Object]:
     """Returns the policy that compares what the controller injects with the catalog, and its binding.
 
     The parameter is named, never selected, and a missing one refuses. A missing parameter refuses **everybody** who
-    adds an ephemeral container, since parameters are collected before match conditions: the catalog is installed first.
+    adds an ephemeral container, since parameters are collected before rules: the catalog is installed first.
     """
     return validating(
         "catalog",
