@@ -17,10 +17,9 @@ TESTPOD_IMAGE = "docker.io/local/testpod:1"
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For several at once (``-n 3 --dist loadgroup``): a file is a group, and the shared node is one; slow ones begin."""
+    """For two at once (``-n 2 --dist loadgroup``): everything with a node is one group and begins, then a file is one."""
     for item in items:
-        shares = "node_cluster" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("node" if shares else str(item.path)))
+        item.add_marker(pytest.mark.xdist_group("node" if item.get_closest_marker("node") else str(item.path)))
     items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in ("node", "cluster")])
 
 
