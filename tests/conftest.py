@@ -17,7 +17,7 @@ TESTPOD_IMAGE = "docker.io/local/testpod:1"
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For two at once (``-n 2 --dist loadgroup``): everything with a node is one group and begins, then a file is one."""
+    """For two at once (``-n 2 --dist loadgroup``): all that has a node is one group and begins, else a file is one."""
     for item in items:
         item.add_marker(pytest.mark.xdist_group("node" if item.get_closest_marker("node") else str(item.path)))
     items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in ("node", "cluster")])
