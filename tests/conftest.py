@@ -15,7 +15,6 @@ from devcluster.layout import RUN_ROOT
 TESTPOD_IMAGE = "docker.io/local/testpod:1"
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """For two at once (``-n 2 --dist loadgroup``): all that has a node is one group and begins, else a file is one."""
     for item in items:
