@@ -44,9 +44,7 @@ test: venv ## everything: pure rules, a real API server, a real node, the superv
 	@$(RUN) -m devcluster build
 	@$(RUN) -m tools.images >/dev/null
 	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
-# What needs a node runs beside everything else. Real servers on a busy machine: what fails is run once more, by itself.
-# Twice is a failure.
-	@$(BIN)/pytest -q -n 2 --dist loadgroup --no-loadscope-reorder || { echo "once more, only what failed"; $(BIN)/pytest -q --last-failed --last-failed-no-failures=none; }
+	@$(RUN) -m tests.parts
 
 .PHONY: check
 check: venv ## format, lint, types, contracts, pure tests, drift: under a minute, no cluster

@@ -15,13 +15,6 @@ from devcluster.layout import RUN_ROOT
 TESTPOD_IMAGE = "docker.io/local/testpod:1"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For two at once (``-n 2 --dist loadgroup``): all that has a node is one group and begins, else a file is one."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("node" if item.get_closest_marker("node") else str(item.path)))
-    items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in ("node", "cluster")])
-
-
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[Cluster]:
     """A kube-apiserver with its etcd, and nothing else: no controllers, no node. Up in 3 s, the same for all tests.
