@@ -32,7 +32,15 @@ def _rules(account: str) -> list[dict[str, Any]]:
                 *ASKS,
             },
         ),
-        (WEBHOOK, {("patch", "powertoolcatalogs"), ("create", "powertoolcatalogs"), *ASKS}),
+        (
+            WEBHOOK,
+            {
+                ("patch", "powertoolcatalogs"),
+                ("patch", "powertoolcatalogs/status"),
+                ("create", "powertoolcatalogs"),
+                *ASKS,
+            },
+        ),
         (COLLECTOR, {*EVENTS, *ASKS}),
         (APISERVER, ASKS),
     ],

@@ -151,9 +151,18 @@ async def test_the_catalog_follows_the_configs(scene: Stage) -> None:
     await scene.rest.until(CATALOG, lambda catalog: _tool(catalog, scene.name) is None)
 
 
+def _is_current(catalog: Object) -> bool:
+    """Tells whether the catalog says of itself, as it is now, that it is what the configs say."""
+    status = catalog.get("status", {})
+    told = {condition["type"]: condition["status"] for condition in status.get("conditions", ())}
+    return told == {"Current": "True"} and status["observedGeneration"] == catalog["metadata"]["generation"]
+
+
 async def test_a_change_that_the_catalog_does_not_show_writes_nothing(scene: Stage, hooked: Hooked) -> None:
     """A description is no security; at rest nobody writes."""
-    await scene.rest.until(CATALOG, lambda catalog: _tool(catalog, scene.name) is not None)
+    await scene.rest.until(
+        CATALOG, lambda catalog: _tool(catalog, scene.name) is not None and _is_current(catalog), seconds=30
+    )
     audit = Audit(hooked.cluster.audit_log)
     await scene.tool(description="what it is for")
     await until_asked(scene.rest, scene.name, scene.name)
