@@ -13,11 +13,13 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any
+
+import msgspec
 
 from devcluster.__main__ import cluster_here
-from tests.cluster.fence_tools import CATALOG, TOOLS, inject, live_pod, make_pod, rendered
+from tests.cluster.fence_tools import TOOLS, inject, live_pod, make_pod, rendered
 from tests.cluster.fenced import CONTROLLER, DEVELOPER, Caller, Fenced, Raw, until
+from toe.plan.catalog import indexed
 
 
 class Bench:
@@ -58,10 +60,13 @@ class Bench:
 
 def _catalog(tools: int) -> Raw:
     """Returns the tests' catalog with more tools of every kind, the ones that are used last."""
-    listed: list[Any] = CATALOG["spec"]["tools"]
-    more = [listed[number % len(listed)] | {"name": f"other-{number}"} for number in range(tools - len(TOOLS))]
-    tools_ = [*more, *listed]
-    return {"spec": {"tools": tools_, "index": {tool["name"]: at for at, tool in enumerate(tools_)}}}
+    listed = list(TOOLS.values())
+    more = [
+        msgspec.structs.replace(listed[number % len(listed)], name=f"other-{number}")
+        for number in range(tools - len(listed))
+    ]
+    catalog: Raw = msgspec.to_builtins({"spec": indexed([*more, *listed])})
+    return catalog
 
 
 def main() -> None:

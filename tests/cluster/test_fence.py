@@ -332,18 +332,15 @@ def test_an_index_that_is_wrong_costs_time_only(fenced: Fenced, index: dict[str,
     """Neither a missing one nor one that points elsewhere lets another tool's container in, or keeps the tool's out."""
     live = live_pod(fenced)
     path = f"/apis/{API_VERSION}/namespaces/{SYSTEM}/powertoolcatalogs/catalog"
-    seen = TOOLS["fixed"].image
+    marked = [tool | ({"image": "seen"} if tool["name"] == "fixed" else {}) for tool in CATALOG["spec"]["tools"]]
     try:
         for stored in (None, index):
-            marked = [
-                tool | ({"image": "seen"} if tool["name"] == "fixed" else {}) for tool in CATALOG["spec"]["tools"]
-            ]
             assert fenced.server.send("PATCH", path, {"spec": {"tools": marked, "index": stored}}, MERGE).is_accepted
         new = rendered("fixed", live) | {"image": "seen", "imagePullPolicy": "IfNotPresent"}
         until(lambda: inject(fenced, [new]).is_accepted, "the API server has this catalog")
         for tool in ("peek", "trace"):
             assert inject(fenced, [rendered(tool, live)]).is_accepted
-            assert inject(fenced, [rendered(tool, live) | {"image": seen}]).policy == "catalog"
+            assert inject(fenced, [rendered(tool, live) | {"image": TOOLS["fixed"].image}]).policy == "catalog"
         other = rendered("trace", live) | {"name": rendered("peek", live)["name"]}
         assert inject(fenced, [other]).policy == "catalog"
     finally:

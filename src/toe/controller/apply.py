@@ -7,13 +7,12 @@ at all. What a write returns goes into the caches at once (read your writes).
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 import msgspec
 import structlog
 
-from toe.api.powertool import PowerTool, PowerToolStatus
-from toe.api.powertoolconfig import EnvVar, PowerToolConfig, PowerToolConfigStatus
+from toe.api.powertool import PowerTool
+from toe.api.powertoolconfig import EnvVar
 from toe.api.reasons import Reason
 from toe.api.ticket import Ticket
 from toe.controller.counts import Counts
@@ -24,10 +23,10 @@ from toe.kube.events import EventRecorder
 from toe.kube.resource import PODS, POWERTOOLCONFIGS, POWERTOOLS
 from toe.plan.actions import Action, AddEphemeralContainer, RecordEvent, WriteConfigStatus, WriteStatus
 from toe.plan.container import TICKET, ToolContainer
+from toe.plan.patches import status_patch
 from toe.policy.verdict import Violation
 
 _log = structlog.get_logger(__name__)
-_COUNTS = ("selectedPods", "completedPods", "failedPods", "bytesWritten")
 
 
 class Applier:
@@ -171,28 +170,6 @@ def _of(run: PowerTool) -> dict[str, str]:
         "tool": run.spec.tool.name,
         "requester": requester.username if requester is not None else "",
     }
-
-
-def status_patch(obj: PowerTool | PowerToolConfig, status: PowerToolStatus | PowerToolConfigStatus) -> dict[str, Any]:
-    """Returns the merge patch that makes ``obj``'s status equal to ``status``, fails on any other version of it.
-
-    A field that is gone is nulled; counts are always there, so that the printed columns never go blank.
-    Source: RFC 7396.
-    """
-    old, new = msgspec.to_builtins(obj.status), msgspec.to_builtins(status)
-    if isinstance(status, PowerToolStatus):
-        new = {**dict.fromkeys(_COUNTS, 0), **new}
-    patch = {name: _nulled(old.get(name), value) for name, value in new.items()}
-    patch |= {name: None for name in old if name not in new}
-    meta = obj.metadata
-    return {"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version}, "status": patch}
-
-
-def _nulled(old: Any, new: Any) -> Any:
-    """Returns a nested value with nulls for what it no longer has; lists are replaced whole by a merge patch."""
-    if not (isinstance(old, dict) and isinstance(new, dict)):
-        return new
-    return {**{name: None for name in old if name not in new}, **new}
 
 
 def refusal(error: ClusterError) -> Violation | None:

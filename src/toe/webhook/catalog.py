@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from toe.api.meta import API_VERSION
-from toe.api.powertoolcatalog import KIND, NAME, PowerToolCatalog, PowerToolCatalogSpec
+from toe.api.powertoolcatalog import KIND, NAME, PowerToolCatalog, PowerToolCatalogSpec, PowerToolCatalogStatus
 from toe.api.settings import Settings
 from toe.api.time import parse_time
 from toe.errors import ClusterError
@@ -25,6 +25,7 @@ from toe.kube.client import Client
 from toe.kube.resource import POWERTOOLCATALOGS
 from toe.plan.catalog import compile_catalog
 from toe.plan.conditions import with_condition
+from toe.plan.patches import nulled, status_patch
 from toe.webhook.observe import Observer
 
 RETRY_SECONDS = 1.0
@@ -34,8 +35,6 @@ SPACING_SECONDS = 0.5
 """Between two writes: many configs that are applied together become one or two."""
 PATIENCE_SECONDS = 10.0
 """How long what a younger process wrote stands although it differs; doubled for each time that it was written over."""
-CURRENT = "the fence compares with what the PowerToolConfigs say"
-YIELDS = "another process keeps it"
 KEPT_SINCE = "toe.run/kept-since"
 """Annotation of the catalog: since when the process that wrote it last has been running."""
 _log = structlog.get_logger(__name__)
@@ -45,7 +44,7 @@ class CatalogKeeper:
     """Writes the catalog whenever configs or somebody else changed it."""
 
     def __init__(self, client: Client, settings: Settings, clock: Callable[[], datetime]) -> None:
-        """``clock`` tells the present time; who is asked first is the younger process."""
+        """``clock`` tells the present time, first of all when this process started."""
         self._client = client
         self._settings = settings
         self._clock = clock
@@ -73,8 +72,9 @@ class CatalogKeeper:
         while True:
             self._changed.clear()
             why = await self._keep(observer)
-            self.is_current = why == CURRENT
-            await self._tell(observer, why)
+            self.is_current = why == ""
+            if why is not None:
+                await self._tell(observer, why)
             self.has_tried = True
             now = asyncio.get_running_loop().time
             wait = self._yields_until - now() if self._yields_until is not None else pause
@@ -86,15 +86,15 @@ class CatalogKeeper:
                 pause = min(2 * pause, LONGEST_RETRY)
             await asyncio.sleep(self._may_write_at - now())
 
-    async def _keep(self, observer: Observer) -> str:
-        """Returns `CURRENT`, `YIELDS`, or why the catalog could not be written."""
+    async def _keep(self, observer: Observer) -> str | None:
+        """Returns why the catalog is not current, empty where it is; None while another process keeps it."""
         catalog = observer.catalogs.get(self._settings.system_namespace, NAME)
         wanted = compile_catalog(observer.judged(), self._settings)
         if catalog is not None and catalog.spec == wanted:
             self._yields_until = None
-            return CURRENT
+            return ""
         if catalog is not None and self._yields(catalog):
-            return YIELDS
+            return None
         self._may_write_at = asyncio.get_running_loop().time() + SPACING_SECONDS
         namespace = self._settings.system_namespace
         try:
@@ -106,33 +106,32 @@ class CatalogKeeper:
                 stored = await self._client.patch(POWERTOOLCATALOGS, namespace, NAME, change_of, kind="merge")
         except ClusterError as error:
             _log.warning("the catalog could not be written", error=error.message, status=error.status)
-            return YIELDS if error.status == 409 else error.message
+            return None if error.status == 409 else error.message
         observer.catalogs.observe(stored)
         _log.info("catalog written", tools=[tool.name for tool in wanted.tools])
-        return CURRENT
+        return ""
 
     async def _tell(self, observer: Observer, why: str) -> None:
         """Writes into its status whether the catalog says what the configs say, where that is not written yet."""
         catalog = observer.catalogs.get(self._settings.system_namespace, NAME)
-        if catalog is None or why == YIELDS:
+        if catalog is None:
             return
+        generation = catalog.metadata.generation
         conditions = with_condition(
             catalog.status.conditions,
             "Current",
-            true=why == CURRENT,
-            reason="Compiled" if why == CURRENT else "NotWritten",
-            message=why,
+            true=not why,
+            reason="NotWritten" if why else "Compiled",
+            message=why or "the fence compares with what the PowerToolConfigs say",
             now=self._clock(),
-            generation=catalog.metadata.generation,
+            generation=generation,
         )
         if conditions == catalog.status.conditions:
             return
-        meta = catalog.metadata
-        status = {"observedGeneration": meta.generation, "conditions": msgspec.to_builtins(conditions)}
-        body = {"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version}, "status": status}
+        body = status_patch(catalog, PowerToolCatalogStatus(generation, conditions))
         try:
             stored = await self._client.patch(
-                POWERTOOLCATALOGS, meta.namespace, NAME, body, kind="merge", subresource="status"
+                POWERTOOLCATALOGS, self._settings.system_namespace, NAME, body, kind="merge", subresource="status"
             )
         except ClusterError as error:
             # Another replica tells the same, and whoever changed the catalog wakes us.
@@ -165,10 +164,7 @@ def whole(wanted: PowerToolCatalogSpec, namespace: str, since: datetime) -> dict
 def change(catalog: PowerToolCatalog, wanted: PowerToolCatalogSpec, since: datetime) -> dict[str, Any]:
     """Returns the merge patch that makes the catalog say what is wanted; it fails on any other version of it."""
     meta = catalog.metadata
-    spec = {"tools": msgspec.to_builtins(wanted.tools), "index": None}
-    if wanted.index:
-        # A merge patch keeps of a map what it does not name.
-        spec["index"] = dict.fromkeys(catalog.spec.index or ()) | wanted.index
+    spec = {"tools": msgspec.to_builtins(wanted.tools), "index": nulled(catalog.spec.index, wanted.index)}
     version = {"uid": meta.uid, "resourceVersion": meta.resource_version}
     return {"metadata": {**version, "annotations": _kept(since)}, "spec": spec}
 
